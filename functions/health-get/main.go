@@ -1,0 +1,17 @@
+// Command health-get serves GET /health.
+package main
+
+import (
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/tenantry/tenantry/internal/api"
+	"github.com/tenantry/tenantry/internal/boot"
+	"github.com/tenantry/tenantry/internal/dynamo"
+)
+
+func main() { boot.HTTP(wire) }
+
+func wire(cfg aws.Config, env *boot.Env) api.Operation {
+	return api.GetHealth(dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME")))
+}

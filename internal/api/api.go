@@ -1,0 +1,123 @@
+// Package api is the HTTP edge: it turns API Gateway events into requests,
+// errors into problem documents, and holds one handler for each operation.
+package api
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/identity"
+)
+
+// An Operation is one operation of the API: its name in the log, the metrics
+// and the OpenAPI document, who may call it, and what answers it.
+type Operation struct {
+	Name  string
+	Allow identity.Rule
+	// Query names the parameters of the query that the operation takes.
+	Query []string
+	// Idempotency is set where the operation honours the header Idempotency-Key.
+	Idempotency *Idempotency
+	Handle      Handler
+}
+
+// A Handler answers one operation of the API. An error it returns becomes a
+// problem document.
+type Handler func(ctx context.Context, r *Request) (*Response, error)
+
+// A Server answers API Gateway's events (HTTP API, payload format 2.0) for one
+// operation. It is a lambda.Handler.
+type Server struct {
+	op        Operation
+	namespace string
+}
+
+// Serve returns the server of op. Its metrics go to the CloudWatch namespace
+// given.
+func Serve(op Operation, namespace string) *Server { return &Server{op, namespace} }
+
+// Invoke is all that the operations have in common, in the order in which it
+// happens: read the request, answer it, log it.
+//
+// It fails only if the event is not API Gateway's or a response cannot be
+// encoded, which are bugs. Any other failure is an answer.
+func (s *Server) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	start := time.Now()
+	var e event
+	if err := json.Unmarshal(payload, &e); err != nil {
+		return nil, fmt.Errorf("read the gateway's event: %w", err)
+	}
+	r, err := newRequest(&e)
+	var resp *Response
+	if err == nil {
+		resp, err = s.answer(ctx, r)
+	}
+	if err != nil {
+		resp = problem(err, r)
+	}
+	resp.setHeader("x-request-id", r.ID)
+	resp.setHeader("cache-control", "no-store")
+	resp.setHeader("x-content-type-options", "nosniff")
+	s.observe(ctx, start, r, resp, err)
+	return resp.encode()
+}
+
+// answer does what an operation declares of itself, and calls its handler.
+func (s *Server) answer(ctx context.Context, r *Request) (*Response, error) {
+	if err := s.op.admit(r); err != nil {
+		return nil, err
+	}
+	if err := r.checkQuery(s.op.Query); err != nil {
+		return nil, err
+	}
+	var resp *Response
+	var err error
+	if s.op.Idempotency != nil && r.Header("idempotency-key") != "" {
+		resp, err = s.op.Idempotency.once(ctx, s.op, r)
+	} else {
+		resp, err = call(ctx, s.op.Handle, r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return resp.ifChanged(r), nil
+}
+
+// admit fails unless the caller may call the operation.
+func (op Operation) admit(r *Request) error {
+	switch {
+	case op.Allow.IsPublic():
+		return nil
+	case r.credential != "":
+		return credentialFault(r.credential)
+	case r.Caller.Anonymous():
+		return fault.New(fault.Unauthenticated, "send a token in the header Authorization: Bearer …")
+	case !op.Allow.Allows(r.Caller):
+		return fault.New(fault.Forbidden, "your role, %s, may not do this", r.Caller.Role)
+	}
+	return nil
+}
+
+// credentialFault says what the authorizer found wrong with the caller's token.
+func credentialFault(kind fault.Kind) error {
+	if kind == fault.TokenExpired {
+		return fault.New(kind, "the token has expired; get a new one from POST /auth/token or POST /auth/refresh")
+	}
+	return fault.New(fault.TokenInvalid, "the token is not one that this API issued, or it was withdrawn")
+}
+
+// call calls h, and makes an error of a panic, so that the caller of the API
+// still gets a problem document.
+func call(ctx context.Context, h Handler, r *Request) (resp *Response, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return h(ctx, r)
+}

@@ -1,0 +1,199 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/tenantry/tenantry/internal/fault"
+)
+
+const (
+	maxBody    = 64 << 10
+	maxNesting = 16
+)
+
+// Decode reads the JSON body of r as a T, a struct. It fails with
+// fault.Malformed, fault.TooLarge or fault.MediaType if the body cannot be read
+// at all. The members that are of the wrong type, and so were not read, are
+// among the faults that it returns: add to them the rules that T breaks, so that
+// the caller learns of all faults at once.
+func Decode[T any](r *Request) (T, fault.Fields, error) {
+	var v T
+	if err := r.checkBody(); err != nil {
+		return v, nil, err
+	}
+	d := decoder{}
+	d.object(r.Body, "", reflect.ValueOf(&v).Elem())
+	if err := malformed("the body has members that this operation does not take", d.unknown); err != nil {
+		return v, nil, err
+	}
+	return v, d.faults, nil
+}
+
+// DecodeOptional is Decode for an operation whose body may be left out.
+func DecodeOptional[T any](r *Request) (T, fault.Fields, error) {
+	if len(r.Body) == 0 {
+		var v T
+		return v, nil, nil
+	}
+	return Decode[T](r)
+}
+
+// checkBody fails unless the body is one JSON value that can be stored and sent
+// on without surprises.
+func (r *Request) checkBody() error {
+	if len(r.Body) > maxBody {
+		return fault.New(fault.TooLarge, "the body is %d bytes, and at most %d are read", len(r.Body), maxBody)
+	}
+	mediaType, _, err := mime.ParseMediaType(r.Header("content-type"))
+	if err != nil || mediaType != jsonType {
+		return fault.New(fault.MediaType, "send the body with Content-Type: %s", jsonType)
+	}
+	return checkJSON(r.Body)
+}
+
+// checkJSON reads the tokens of text, and fails with fault.Malformed at the
+// first that is wrong. The decoder itself refuses duplicate members, invalid
+// UTF-8 and unpaired surrogates.
+func checkJSON(text []byte) error {
+	dec := jsontext.NewDecoder(bytes.NewReader(text))
+	for {
+		token, err := dec.ReadToken()
+		if errors.Is(err, io.EOF) && dec.StackDepth() == 0 && dec.InputOffset() > 0 {
+			return nil
+		}
+		if err != nil {
+			return fault.Wrap(err, fault.Malformed, "the body is not JSON: %s", syntaxDetail(err))
+		}
+		if dec.StackDepth() > maxNesting {
+			return fault.New(fault.Malformed, "the body is nested over %d deep", maxNesting)
+		}
+		if token.Kind() == '"' && strings.ContainsFunc(token.String(), isControl) {
+			return &fault.Error{
+				Kind:   fault.Malformed,
+				Detail: "the body holds control characters",
+				Fields: fault.Fields{{Pointer: pointer(dec.StackPointer()), Detail: "must not hold control characters other than tab and line breaks"}},
+			}
+		}
+		if dec.StackDepth() == 0 {
+			if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
+				return fault.New(fault.Malformed, "the body holds more than one JSON value")
+			}
+			return nil
+		}
+	}
+}
+
+// syntaxDetail says what is wrong with a text that is not JSON, in words that
+// show nothing of the text itself, which may hold a password.
+func syntaxDetail(err error) string {
+	var at *jsontext.SyntacticError
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return "a member is there twice"
+	case errors.As(err, &at):
+		return fmt.Sprintf("see byte %d", at.ByteOffset)
+	}
+	return "it ends too early"
+}
+
+func isControl(r rune) bool {
+	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r >= 0x7f && r < 0xa0
+}
+
+// A decoder reads an object member by member, so that one of a wrong type does
+// not hide the next.
+type decoder struct {
+	faults  fault.Fields // members of a wrong type
+	unknown fault.Fields // members that are not there to be set
+}
+
+// target is a patch.Field, whatever its type.
+type target interface{ Target() any }
+
+func (d *decoder) object(text jsontext.Value, at jsontext.Pointer, into reflect.Value) {
+	if text.Kind() != '{' {
+		d.faults.Add(pointer(at), "must be an object")
+		return
+	}
+	fields := jsonFields(into.Type())
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(text, &members); err != nil {
+		d.faults.Add(pointer(at), "must be an object")
+		return
+	}
+	for _, name := range sortedKeys(members) {
+		field, ok := fields[name]
+		if !ok {
+			d.unknown.Add(pointer(at.AppendToken(name)), "%s", unknownDetail(name, fields))
+			continue
+		}
+		d.member(members[name], at.AppendToken(name), into.FieldByIndex(field))
+	}
+}
+
+func (d *decoder) member(text jsontext.Value, at jsontext.Pointer, into reflect.Value) {
+	if field, ok := into.Addr().Interface().(target); ok {
+		into = reflect.ValueOf(field.Target()).Elem()
+	}
+	nullable := into.Kind() == reflect.Pointer || into.Type() == reflect.TypeFor[jsontext.Value]()
+	if text.Kind() == 'n' && !nullable {
+		d.faults.Add(pointer(at), "must not be null")
+		return
+	}
+	if into.Kind() == reflect.Struct {
+		d.object(text, at, into)
+		return
+	}
+	if err := json.Unmarshal(text, into.Addr().Interface()); err != nil {
+		d.faults.Add(pointer(at), "must be %s", typeName(into.Type()))
+	}
+}
+
+// jsonFields returns the index of each field of a struct by its name in JSON.
+func jsonFields(t reflect.Type) map[string][]int {
+	fields := map[string][]int{}
+	for _, f := range reflect.VisibleFields(t) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+			fields[name] = f.Index
+		}
+	}
+	return fields
+}
+
+func unknownDetail(name string, fields map[string][]int) string {
+	names := sortedKeys(fields)
+	if i := slices.IndexFunc(names, func(known string) bool { return strings.EqualFold(known, name) }); i >= 0 {
+		return "must be written " + names[i]
+	}
+	return "is not a member of this resource"
+}
+
+// typeName names a Go type as a client would.
+func typeName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return typeName(t.Elem()) + " or null"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64:
+		return "an integer"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Slice:
+		return "an array"
+	case reflect.Map:
+		return "an object"
+	default:
+		return "a string"
+	}
+}

@@ -1,0 +1,140 @@
+package api
+
+import (
+	"encoding/base64"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/identity"
+)
+
+// event is what the operations read of an event of API Gateway's HTTP API,
+// payload format 2.0.
+type event struct {
+	RawPath        string            `json:"rawPath"`
+	RawQueryString string            `json:"rawQueryString"`
+	Headers        map[string]string `json:"headers"`
+	PathParameters map[string]string `json:"pathParameters"`
+	RequestContext struct {
+		RequestID  string `json:"requestId"`
+		Authorizer struct {
+			Lambda AuthorizerContext `json:"lambda"`
+		} `json:"authorizer"`
+		HTTP struct {
+			Method string `json:"method"`
+		} `json:"http"`
+	} `json:"requestContext"`
+	Body            string `json:"body"`
+	IsBase64Encoded bool   `json:"isBase64Encoded"`
+}
+
+// An AuthorizerContext is what the authorizer hands to the operations. A
+// problem instead of a subject says what is wrong with the caller's token.
+type AuthorizerContext struct {
+	Subject  identity.UserID   `json:"subject,omitempty"`
+	TenantID identity.TenantID `json:"tenant_id,omitempty"`
+	Role     identity.Role     `json:"role,omitempty"`
+	Problem  fault.Kind        `json:"problem,omitempty"`
+}
+
+// A Request is one call, already routed by API Gateway, and its caller known.
+type Request struct {
+	ID     string
+	Method string
+	URI    string // the path as the client sent it, without the query
+	Path   map[string]string
+	Query  url.Values
+	Body   []byte
+	Caller identity.Caller
+
+	headers    map[string]string
+	credential fault.Kind // what is wrong with the caller's token, if anything
+	once       *onceOnly  // set while an idempotency key is being honoured
+}
+
+// newRequest always returns a request, so that a malformed one can be answered.
+func newRequest(e *event) (*Request, error) {
+	a := e.RequestContext.Authorizer.Lambda
+	r := &Request{
+		ID:         e.RequestContext.RequestID,
+		Method:     e.RequestContext.HTTP.Method,
+		URI:        e.RawPath,
+		Path:       e.PathParameters,
+		Body:       []byte(e.Body),
+		Caller:     identity.Caller{Subject: a.Subject, TenantID: a.TenantID, Role: a.Role},
+		headers:    e.Headers,
+		credential: a.Problem,
+	}
+	var err error
+	if e.IsBase64Encoded {
+		if r.Body, err = base64.StdEncoding.DecodeString(e.Body); err != nil {
+			return r, fault.Wrap(err, fault.Malformed, "the body cannot be read")
+		}
+	}
+	if r.Query, err = url.ParseQuery(e.RawQueryString); err != nil {
+		return r, fault.Wrap(err, fault.Malformed, "the query string cannot be read")
+	}
+	return r, nil
+}
+
+// Header returns the value of a header, whose name is given in lower case.
+func (r *Request) Header(name string) string { return r.headers[name] }
+
+// TenantID returns the tenant that the path names. What is not an id names no
+// tenant, so it needs no check of its own.
+func (r *Request) TenantID() identity.TenantID { return identity.TenantID(r.Path["tenant_id"]) }
+
+// checkQuery refuses parameters that the operation does not take, or that come
+// more than once.
+func (r *Request) checkQuery(known []string) error {
+	var faults fault.Fields
+	for _, name := range sortedKeys(r.Query) {
+		switch {
+		case !slices.Contains(known, name):
+			faults.AddParameter(name, "is not a parameter of this operation")
+		case len(r.Query[name]) > 1:
+			faults.AddParameter(name, "must be given once")
+		}
+	}
+	return malformed("the query string is not one that this operation takes", faults)
+}
+
+// QueryInt returns an integer parameter of the query, or fallback if it is not
+// there. It adds to faults what is wrong with it.
+func (r *Request) QueryInt(name string, fallback, least, most int, faults *fault.Fields) int {
+	text, ok := first(r.Query[name])
+	if !ok {
+		return fallback
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		faults.AddParameter(name, "must be an integer from %d to %d", least, most)
+		return fallback
+	}
+	return n
+}
+
+// IfMatch returns the version that the client says it changes, or 0 if it does
+// not say. A header that no version can match gives -1.
+func (r *Request) IfMatch() int64 {
+	header := strings.TrimSpace(r.Header("if-match"))
+	if header == "" || header == "*" {
+		return 0
+	}
+	for tag := range strings.SplitSeq(header, ",") {
+		if version, ok := parseETag(tag); ok {
+			return version
+		}
+	}
+	return -1
+}
+
+func first(values []string) (string, bool) {
+	if len(values) == 0 {
+		return "", false
+	}
+	return values[0], true
+}

@@ -1,0 +1,115 @@
+package api
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+)
+
+const jsonType = "application/json"
+
+// A Response is what a Handler answers. Body is encoded as JSON, or sent as it
+// is if it is a string. Version, where it is not zero, becomes the ETag.
+type Response struct {
+	Status  int
+	Header  map[string]string
+	Body    any
+	Version int64
+}
+
+// OK returns a 200 response.
+func OK(body any) *Response {
+	return &Response{Status: http.StatusOK, Header: map[string]string{"content-type": jsonType}, Body: body}
+}
+
+// Created returns a 201 response for a new resource at location.
+func Created(location string, body any) *Response {
+	resp := OK(body)
+	resp.Status = http.StatusCreated
+	resp.Header["location"] = location
+	return resp
+}
+
+// Accepted returns a 202 response for what goes on at location.
+func Accepted(location string, body any) *Response {
+	resp := Created(location, body)
+	resp.Status = http.StatusAccepted
+	return resp
+}
+
+// NoContent returns a 204 response.
+func NoContent() *Response {
+	return &Response{Status: http.StatusNoContent, Header: map[string]string{}}
+}
+
+// WithVersion returns the response with the ETag of version.
+func (r *Response) WithVersion(version int64) *Response {
+	r.Version = version
+	r.Header["etag"] = etag(version)
+	return r
+}
+
+// ifChanged returns 304 in place of a response whose version the client has
+// already (RFC 9110, section 13.1.2).
+func (r *Response) ifChanged(req *Request) *Response {
+	if r.Version == 0 || req.Method != http.MethodGet {
+		return r
+	}
+	header := req.Header("if-none-match")
+	for tag := range strings.SplitSeq(header, ",") {
+		version, ok := parseETag(tag)
+		if ok && version == r.Version || strings.TrimSpace(tag) == "*" {
+			return &Response{Status: http.StatusNotModified, Header: map[string]string{"etag": r.Header["etag"]}}
+		}
+	}
+	return r
+}
+
+// setHeader sets a header that the operation did not set itself.
+func (r *Response) setHeader(name, value string) {
+	if _, ok := r.Header[name]; !ok {
+		r.Header[name] = value
+	}
+}
+
+// An envelope is a response as API Gateway takes it, payload format 2.0.
+type envelope struct {
+	StatusCode int               `json:"statusCode"`
+	Headers    map[string]string `json:"headers"`
+	Body       string            `json:"body,omitzero"`
+}
+
+func (r *Response) encode() ([]byte, error) {
+	out := envelope{StatusCode: r.Status, Headers: r.Header}
+	switch body := r.Body.(type) {
+	case nil:
+	case string:
+		out.Body = body
+	default:
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("encode the response: %w", err)
+		}
+		out.Body = string(text)
+	}
+	return json.Marshal(out)
+}
+
+func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+
+// parseETag returns the version that a tag names. A weak tag names one too: its
+// content is compared, not its bytes.
+func parseETag(tag string) (int64, bool) {
+	text := strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+	text, quoted := strings.CutPrefix(text, `"`)
+	text, closed := strings.CutSuffix(text, `"`)
+	version, err := strconv.ParseInt(text, 10, 64)
+	return version, quoted && closed && err == nil && version > 0
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

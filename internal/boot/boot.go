@@ -1,0 +1,126 @@
+// Package boot starts Lambda functions. It is the only package that reads the
+// environment, and it imports no AWS service, so that a function links only the
+// clients that it names.
+package boot
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/go-json-experiment/json"
+
+	"github.com/tenantry/tenantry/internal/api"
+)
+
+const maxAttempts = 5
+
+// HTTP runs an operation of the API. It does not return.
+//
+// Wire is called once for each execution environment, before the first event.
+// It only connects things: whatever does I/O does it when first used.
+func HTTP(wire func(aws.Config, *Env) api.Operation) {
+	run(func(cfg aws.Config, env *Env) lambda.Handler {
+		return api.Serve(wire(cfg, env), env.String("METRICS_NAMESPACE"))
+	})
+}
+
+// Event runs any other function: the authorizer, a Cognito trigger, a Step
+// Functions task, a schedule. It does not return. Wire is as for HTTP.
+func Event[In, Out any](wire func(aws.Config, *Env) func(context.Context, In) (Out, error)) {
+	run(func(cfg aws.Config, env *Env) lambda.Handler {
+		return handler[In, Out](wire(cfg, env))
+	})
+}
+
+func run(wire func(aws.Config, *Env) lambda.Handler) {
+	slog.SetDefault(lambdacontext.NewLogger())
+	env := new(Env)
+	handle := wire(env.config(), env)
+	if err := env.Err(); err != nil {
+		slog.Error("cannot start", "error", err)
+		os.Exit(1)
+	}
+	lambda.Start(handle)
+}
+
+// A handler reads and writes its events with the JSON library of the rest of
+// the program.
+type handler[In, Out any] func(context.Context, In) (Out, error)
+
+func (h handler[In, Out]) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	var in In
+	if err := json.Unmarshal(payload, &in); err != nil {
+		return nil, fmt.Errorf("read the event: %w", err)
+	}
+	out, err := h(ctx, in)
+	if err != nil {
+		slog.ErrorContext(ctx, "failed", "error", err)
+		return nil, err
+	}
+	return json.Marshal(out)
+}
+
+// An Env reads environment variables and remembers those that are missing or
+// wrong, so that a function can report them all at once.
+type Env struct {
+	faults []string
+}
+
+// String returns the variable, which must be set.
+func (e *Env) String(name string) string {
+	v := os.Getenv(name)
+	if v == "" {
+		e.faults = append(e.faults, name+" is not set")
+	}
+	return v
+}
+
+// Bool returns the variable, which must be true or false.
+func (e *Env) Bool(name string) bool {
+	v, err := strconv.ParseBool(e.String(name))
+	if err != nil {
+		e.faults = append(e.faults, name+" is neither true nor false")
+	}
+	return v
+}
+
+// Err says what was wrong with the variables, if anything.
+func (e *Env) Err() error {
+	if e.faults == nil {
+		return nil
+	}
+	return fmt.Errorf("environment: %s", strings.Join(e.faults, ", "))
+}
+
+// config makes the configuration of AWS clients from the variables that Lambda
+// sets. It reads no file and asks no service, unlike the SDK's own loader, and
+// links none of the services that the loader asks.
+func (e *Env) config() aws.Config {
+	credentials := aws.Credentials{
+		AccessKeyID:     e.String("AWS_ACCESS_KEY_ID"),
+		SecretAccessKey: e.String("AWS_SECRET_ACCESS_KEY"),
+		SessionToken:    os.Getenv("AWS_SESSION_TOKEN"),
+		Source:          "environment",
+	}
+	cfg := aws.Config{
+		Region: e.String("AWS_REGION"),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return credentials, nil
+		}),
+		Retryer: func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = maxAttempts })
+		},
+	}
+	if endpoint := os.Getenv("AWS_ENDPOINT_URL"); endpoint != "" {
+		cfg.BaseEndpoint = &endpoint
+	}
+	return cfg
+}
