@@ -1,0 +1,197 @@
+package tenant
+
+import (
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/language"
+
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/identity"
+)
+
+const (
+	maxName        = 255
+	maxPlanName    = 100
+	maxMetaData    = 16 << 10
+	minSecret      = 12
+	maxSecret      = 128
+	maxSIPUsername = 64
+	maxCalls       = 1000
+	maxRetention   = 3650
+	maxWebhookWait = 60
+	maxEmail       = 254
+)
+
+var (
+	slugPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
+	hostPattern = regexp.MustCompile(`^(?i:[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+(?i:[a-z][a-z0-9-]{0,61}[a-z0-9])$`)
+	sipUser     = regexp.MustCompile(`^[A-Za-z0-9._~!$&'()*+,;=-]+$`)
+)
+
+var recordingFormats = map[string]bool{"mp4": true, "mp3": true, "wav": true, "ogg": true}
+
+// faults returns every rule that the tenant breaks, whoever asks for it.
+func (t Tenant) faults() fault.Fields {
+	var f fault.Fields
+	name := strings.TrimSpace(t.Name)
+	if n := utf8.RuneCountInString(name); n < 1 || n > maxName {
+		f.Add("#/name", "must be 1 to %d characters after trimming", maxName)
+	}
+	if !slugPattern.MatchString(t.Slug) {
+		f.Add("#/slug", "must be 3 to 63 lower-case letters, digits and hyphens, the first and last no hyphen")
+	}
+	if _, ok := Plans[t.BillingPlan]; !ok {
+		f.Add("#/billing_plan", "must be %s, %s or %s", Starter, Business, Enterprise)
+	}
+	if t.Country != nil && !isCountry(*t.Country) {
+		f.Add("#/country", "must be an ISO 3166-1 alpha-2 code in upper case, such as ID or US")
+	}
+	between(&f, "#/max_concurrent_calls", t.MaxConcurrentCalls, 1, maxCalls)
+	notNegative(&f, "#/monthly_call_limit", t.MonthlyCallLimit)
+	notNegative(&f, "#/limits/max_agents", t.Limits.MaxAgents)
+	notNegative(&f, "#/limits/max_contacts", t.Limits.MaxContacts)
+	notNegative(&f, "#/limits/max_messages_month", t.Limits.MaxMessagesMonth)
+	t.sipFaults(&f)
+	if !recordingFormats[t.RecordingFormat] {
+		f.Add("#/recording_format", "must be mp4, mp3, wav or ogg")
+	}
+	between(&f, "#/retention_days", t.RetentionDays, 1, maxRetention)
+	if t.WebhookURL != nil && !isPublicHTTPS(*t.WebhookURL) {
+		f.Add("#/webhook_url", "must be an https URL with a public host name or address")
+	}
+	between(&f, "#/webhook_timeout_seconds", t.WebhookTimeoutSeconds, 1, maxWebhookWait)
+	if len(t.MetaData) > maxMetaData {
+		f.Add("#/meta_data", "must be at most %d bytes of JSON", maxMetaData)
+	}
+	if t.Isolation != Pooled && t.Isolation != Dedicated {
+		f.Add("#/isolation", "must be %s or %s", Pooled, Dedicated)
+	}
+	return append(f, t.complianceFaults()...)
+}
+
+func (t Tenant) sipFaults(f *fault.Fields) {
+	switch {
+	case t.SIPDomain == nil && t.SIPEnabled:
+		f.Add("#/sip_domain", "is required when sip_enabled is true")
+	case t.SIPDomain != nil && !isHostName(*t.SIPDomain):
+		f.Add("#/sip_domain", "must be a host name in lower case, such as sip.example.com")
+	}
+	switch {
+	case t.SIPUsername == nil && t.SIPEnabled:
+		f.Add("#/sip_username", "is required when sip_enabled is true")
+	case t.SIPUsername != nil && (len(*t.SIPUsername) > maxSIPUsername || !sipUser.MatchString(*t.SIPUsername)):
+		f.Add("#/sip_username", "must be 1 to %d letters, digits or marks that a SIP user name may hold", maxSIPUsername)
+	}
+}
+
+func between(f *fault.Fields, pointer string, n, least, most int) {
+	if n < least || n > most {
+		f.Add(pointer, "must be from %d to %d", least, most)
+	}
+}
+
+func notNegative(f *fault.Fields, pointer string, n int) {
+	if n < 0 {
+		f.Add(pointer, "must not be negative")
+	}
+}
+
+// SecretFault adds a fault unless the secret is of a good length.
+func SecretFault(f *fault.Fields, pointer, secret string) {
+	if n := utf8.RuneCountInString(secret); n < minSecret || n > maxSecret {
+		f.Add(pointer, "must be %d to %d characters", minSecret, maxSecret)
+	}
+}
+
+// IsEmail reports whether s is an address that mail can be sent to, without a
+// display name.
+func IsEmail(s string) bool {
+	a, err := mail.ParseAddress(s)
+	return err == nil && a.Address == s && len(s) <= maxEmail && isHostName(strings.ToLower(s[strings.LastIndexByte(s, '@')+1:]))
+}
+
+func isCountry(code string) bool {
+	region, err := language.ParseRegion(code)
+	return err == nil && len(code) == 2 && region.String() == code && region.IsCountry() && region.Canonicalize() == region
+}
+
+func isHostName(s string) bool {
+	return len(s) <= 253 && s == strings.ToLower(s) && hostPattern.MatchString(s)
+}
+
+// isPublicHTTPS reports whether a URL may be called by the platform without
+// reaching its own network.
+func isPublicHTTPS(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || len(s) > 2048 {
+		return false
+	}
+	host := strings.ToLower(u.Hostname())
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return isPublicAddress(addr.Unmap())
+	}
+	for _, private := range []string{".local", ".internal", ".localhost", ".home.arpa", ".test", ".invalid"} {
+		if strings.HasSuffix(host, private) {
+			return false
+		}
+	}
+	return isHostName(host)
+}
+
+var reservedNetworks = []netip.Prefix{
+	netip.MustParsePrefix("100.64.0.0/10"), // shared address space, RFC 6598
+	netip.MustParsePrefix("192.0.0.0/24"),
+	netip.MustParsePrefix("192.0.2.0/24"),
+	netip.MustParsePrefix("198.18.0.0/15"),
+	netip.MustParsePrefix("198.51.100.0/24"),
+	netip.MustParsePrefix("203.0.113.0/24"),
+	netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("64:ff9b::/96"), // holds an IPv4 address
+	netip.MustParsePrefix("2001:db8::/32"),
+}
+
+func isPublicAddress(a netip.Addr) bool {
+	if !a.IsGlobalUnicast() || a.IsPrivate() {
+		return false
+	}
+	for _, network := range reservedNetworks {
+		if network.Contains(a) {
+			return false
+		}
+	}
+	return true
+}
+
+// CeilingFaults fails with fault.PlanCeiling, naming all that only a platform
+// admin may give, if the change from before to t takes more than self-service
+// allows.
+func (t Tenant) checkCeiling(before Tenant, c identity.Caller) error {
+	if c.IsPlatformAdmin() {
+		return nil
+	}
+	var f fault.Fields
+	moved := t.BillingPlan != before.BillingPlan
+	if moved && !selfService[t.BillingPlan] {
+		f.Add("#/billing_plan", "%s is a platform admin's to give", t.BillingPlan)
+	}
+	plan := Plans[t.BillingPlan]
+	over := func(pointer string, now, old, ceiling int) {
+		if now > ceiling && (moved || now != old) {
+			f.Add(pointer, "is %d, and the plan %s allows %d", now, t.BillingPlan, ceiling)
+		}
+	}
+	over("#/max_concurrent_calls", t.MaxConcurrentCalls, before.MaxConcurrentCalls, plan.MaxConcurrentCalls)
+	over("#/monthly_call_limit", t.MonthlyCallLimit, before.MonthlyCallLimit, plan.MonthlyCallLimit)
+	over("#/limits/max_agents", t.Limits.MaxAgents, before.Limits.MaxAgents, plan.Limits.MaxAgents)
+	over("#/limits/max_contacts", t.Limits.MaxContacts, before.Limits.MaxContacts, plan.Limits.MaxContacts)
+	over("#/limits/max_messages_month", t.Limits.MaxMessagesMonth, before.Limits.MaxMessagesMonth, plan.Limits.MaxMessagesMonth)
+	if len(f) == 0 {
+		return nil
+	}
+	return &fault.Error{Kind: fault.PlanCeiling, Detail: "this is more than you can give yourself; ask a platform admin", Fields: f}
+}
