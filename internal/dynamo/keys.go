@@ -1,0 +1,112 @@
+package dynamo
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tenantry/tenantry/internal/idempotency"
+	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/operation"
+	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/user"
+)
+
+// A key is the primary key of an item. Every item embeds one.
+//
+//	item                   pk                              sk
+//	tenant                 TENANT#<id>                     TENANT
+//	its counters           TENANT#<id>                     COUNTERS
+//	operation running      TENANT#<id>                     OPERATION
+//	slug                   SLUG#<slug>                     SLUG          reserves the slug
+//	e-mail                 EMAIL#<folded e-mail>           EMAIL         reserves the e-mail
+//	SIP domain             SIPDOMAIN#<domain>              SIPDOMAIN     reserves the domain
+//	user                   USER#<id>                       USER
+//	operation              OPERATION#<id>                  OPERATION
+//	account to be removed  ACCOUNT#<user name>             ACCOUNT
+//	idempotency record     IDEMPOTENCY#<caller>#<route>#<key>  IDEMPOTENCY
+//	search entry           PREFIX#<first two characters>   <folded name or slug>#<tenant id>
+//	directory's counter    DIRECTORY                       COUNTER
+//	directory's member     DIRECTORY#<bucket>              <n>
+type key struct {
+	PK string `dynamodbav:"pk"`
+	SK string `dynamodbav:"sk"`
+}
+
+func tenantKey(id identity.TenantID) key   { return key{"TENANT#" + string(id), "TENANT"} }
+func countersKey(id identity.TenantID) key { return key{"TENANT#" + string(id), "COUNTERS"} }
+func runningKey(id identity.TenantID) key  { return key{"TENANT#" + string(id), "OPERATION"} }
+func slugKey(slug string) key              { return key{"SLUG#" + slug, "SLUG"} }
+func emailKey(email string) key            { return key{"EMAIL#" + user.FoldEmail(email), "EMAIL"} }
+func sipDomainKey(domain string) key       { return key{"SIPDOMAIN#" + domain, "SIPDOMAIN"} }
+func userKey(id identity.UserID) key       { return key{"USER#" + string(id), "USER"} }
+func operationKey(id operation.ID) key     { return key{"OPERATION#" + string(id), "OPERATION"} }
+func accountKey(username string) key       { return key{"ACCOUNT#" + username, "ACCOUNT"} }
+
+func recordKey(s idempotency.Scope) key {
+	return key{"IDEMPOTENCY#" + s.Caller + "#" + s.Route + "#" + s.Key, "IDEMPOTENCY"}
+}
+
+// searchKey is where a tenant is found by the beginning of a text, its name or
+// its slug.
+func searchKey(text string, id identity.TenantID) key {
+	folded := tenant.Fold(text)
+	return key{searchPartition(folded), folded + "#" + string(id)}
+}
+
+// searchPartition is where all entries are whose text begins with the first two
+// characters of a folded text.
+func searchPartition(folded string) string {
+	end := 0
+	for range 2 {
+		_, size := utf8.DecodeRuneInString(folded[end:])
+		end += size
+	}
+	return "PREFIX#" + folded[:end]
+}
+
+// bucketSize is how many tenants share a partition of the directory, and
+// groupSize how many share one of the index by status.
+const (
+	bucketSize = 64
+	groupSize  = 4096
+)
+
+func directoryCounterKey() key { return key{"DIRECTORY", "COUNTER"} }
+
+func memberKey(n int64) key {
+	return key{"DIRECTORY#" + strconv.FormatInt(n/bucketSize, 10), fmt.Sprintf("%012d", n)}
+}
+
+func statusGroup(status tenant.Status, n int64) string {
+	return string(status) + "#" + strconv.FormatInt(n/groupSize, 10)
+}
+
+// The index tenant holds what belongs to a tenant and is no item of its
+// partition.
+func usersOf(id identity.TenantID) string      { return "TENANT#" + string(id) + "#USER" }
+func operationsOf(id identity.TenantID) string { return "TENANT#" + string(id) + "#OPERATION" }
+
+// inTime sorts an item of the index tenant by when it came about.
+func inTime(t time.Time, id string) string { return sortable(t) + "#" + id }
+
+// The index due holds work that is to be looked at, in shards.
+const (
+	dueShards    = 8
+	dueOperation = "operation"
+	dueAccount   = "account"
+)
+
+func dueKey(kind string, shard int) string { return "DUE#" + kind + "#" + strconv.Itoa(shard) }
+
+// shardOf spreads items over the shards of the index due.
+func shardOf(id string) int {
+	h := fnv.New32a()
+	h.Write([]byte(id)) //nolint:errcheck // a hash does not fail
+	return int(h.Sum32() % dueShards)
+}
+
+// sortable writes a time so that texts sort as times do.
+func sortable(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -1,0 +1,254 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/tenant"
+)
+
+// Tenants is a tenant.Store.
+type Tenants struct{ *Table }
+
+// NewTenants returns the tenants kept in table.
+func NewTenants(table *Table) *Tenants { return &Tenants{table} }
+
+// Get returns the tenant as it is now, or fault.NotFound.
+func (s *Tenants) Get(ctx context.Context, id identity.TenantID) (tenant.Tenant, error) {
+	var item tenantItem
+	err := s.get(ctx, tenantKey(id), &item)
+	if errors.Is(err, errNoItem) {
+		return tenant.Tenant{}, tenant.NotFound(id)
+	}
+	if err != nil {
+		return tenant.Tenant{}, err
+	}
+	return item.tenant(), nil
+}
+
+// Update replaces before by after, and moves the reservation of its SIP domain,
+// its place in the directory and in searches, and the copies of its limits and
+// status with it. It fails with fault.Conflict if the stored version is not that
+// of before, and with fault.SIPDomainTaken.
+func (s *Tenants) Update(ctx context.Context, before, after tenant.Tenant) error {
+	tx := s.begin()
+	tx.replaceTenant(before, after)
+	return tx.run(ctx)
+}
+
+// replaceTenant adds the writes that a change of a tenant is made of.
+func (tx *transaction) replaceTenant(before, after tenant.Tenant) {
+	tx.replace(newTenantItem(after), before.Version, fault.New(fault.Conflict, "the tenant was changed by another request meanwhile"))
+	tx.updateCounters(before, after)
+	if after.Status != before.Status {
+		tx.update(memberKey(after.Number), "SET #s = :s", map[string]any{":s": after.Status}, map[string]string{"#s": "status"}, errLost(after.ID, "directory"))
+	}
+	tx.moveSIPDomain(before, after)
+	if tenant.Fold(after.Name) != tenant.Fold(before.Name) {
+		tx.moveSearchEntry(before, after)
+	}
+}
+
+// updateCounters moves the copies of limits and status that transactions on the
+// counters check.
+func (tx *transaction) updateCounters(before, after tenant.Tenant) {
+	if after.Status == before.Status && after.MaxConcurrentCalls == before.MaxConcurrentCalls &&
+		after.MonthlyCallLimit == before.MonthlyCallLimit && after.Limits == before.Limits {
+		return
+	}
+	tx.update(countersKey(after.ID),
+		"SET #s = :s, max_concurrent_calls = :calls, monthly_call_limit = :monthly, max_agents = :agents",
+		map[string]any{
+			":s": after.Status, ":calls": after.MaxConcurrentCalls,
+			":monthly": after.MonthlyCallLimit, ":agents": after.Limits.MaxAgents,
+		},
+		map[string]string{"#s": "status"}, errLost(after.ID, "counters"))
+}
+
+func (tx *transaction) moveSIPDomain(before, after tenant.Tenant) {
+	if text(before.SIPDomain) == text(after.SIPDomain) {
+		return
+	}
+	if before.SIPDomain != nil {
+		tx.remove(sipDomainKey(*before.SIPDomain), "tenant_id = :t", map[string]any{":t": before.ID}, errLost(before.ID, "SIP domain"))
+	}
+	tx.reserveSIPDomain(after)
+}
+
+func (tx *transaction) reserveSIPDomain(t tenant.Tenant) {
+	if t.SIPDomain != nil {
+		tx.put(reservationItem{key: sipDomainKey(*t.SIPDomain), TenantID: t.ID},
+			fault.New(fault.SIPDomainTaken, "the SIP domain %q belongs to another tenant", *t.SIPDomain))
+	}
+}
+
+// moveSearchEntry moves the entry of a tenant's name. The name may fold to the
+// slug, whose entry stays.
+func (tx *transaction) moveSearchEntry(before, after tenant.Tenant) {
+	slug := tenant.Fold(after.Slug)
+	if tenant.Fold(before.Name) != slug {
+		tx.remove(searchKey(before.Name, before.ID), "attribute_exists(pk)", nil, errLost(before.ID, "search entry"))
+	}
+	if tenant.Fold(after.Name) != slug {
+		tx.put(newSearchItem(after.Name, after.ID), errLost(after.ID, "search entry"))
+	}
+}
+
+// errLost says that an item which is written together with a tenant is not as
+// that left it. That is a bug.
+func errLost(id identity.TenantID, what string) error {
+	return errors.New("the " + what + " of tenant " + string(id) + " is not as its last transaction left it")
+}
+
+// A tenantItem is a tenant as it is stored. The profile is what lists show, and
+// so is in their indexes.
+type tenantItem struct {
+	key
+	Version     int64             `dynamodbav:"version"`
+	N           int64             `dynamodbav:"n"`
+	Bucket      int64             `dynamodbav:"bucket"`
+	StatusGroup string            `dynamodbav:"status_group"`
+	Profile     profileItem       `dynamodbav:"profile"`
+	MetaData    string            `dynamodbav:"meta_data"`
+	Secret      *tenant.SecretRef `dynamodbav:"secret,omitempty"`
+}
+
+type profileItem struct {
+	ID                    identity.TenantID `dynamodbav:"id"`
+	Name                  string            `dynamodbav:"name"`
+	Slug                  string            `dynamodbav:"slug"`
+	Status                tenant.Status     `dynamodbav:"status"`
+	StatusReason          *string           `dynamodbav:"status_reason,omitempty"`
+	OwnerID               *identity.UserID  `dynamodbav:"owner_id,omitempty"`
+	Country               *string           `dynamodbav:"country,omitempty"`
+	BillingPlan           tenant.PlanName   `dynamodbav:"billing_plan"`
+	MaxConcurrentCalls    int               `dynamodbav:"max_concurrent_calls"`
+	MonthlyCallLimit      int               `dynamodbav:"monthly_call_limit"`
+	MaxAgents             int               `dynamodbav:"max_agents"`
+	MaxContacts           int               `dynamodbav:"max_contacts"`
+	MaxMessagesMonth      int               `dynamodbav:"max_messages_month"`
+	SIPEnabled            bool              `dynamodbav:"sip_enabled"`
+	SIPDomain             *string           `dynamodbav:"sip_domain,omitempty"`
+	SIPUsername           *string           `dynamodbav:"sip_username,omitempty"`
+	RecordingEnabled      bool              `dynamodbav:"recording_enabled"`
+	RecordingFormat       string            `dynamodbav:"recording_format"`
+	AnalyticsEnabled      bool              `dynamodbav:"analytics_enabled"`
+	HIPAAEnabled          bool              `dynamodbav:"hipaa_enabled"`
+	PCIEnabled            bool              `dynamodbav:"pci_enabled"`
+	DataEncryptionEnabled bool              `dynamodbav:"data_encryption_enabled"`
+	RetentionDays         int               `dynamodbav:"retention_days"`
+	WebhookURL            *string           `dynamodbav:"webhook_url,omitempty"`
+	WebhookTimeoutSeconds int               `dynamodbav:"webhook_timeout_seconds"`
+	Isolation             tenant.Isolation  `dynamodbav:"isolation"`
+	Database              *string           `dynamodbav:"database,omitempty"`
+	MongoDatabase         *string           `dynamodbav:"mongo_database,omitempty"`
+	SchemaVersion         int               `dynamodbav:"schema_version"`
+	CreatedAt             time.Time         `dynamodbav:"created_at"`
+	UpdatedAt             time.Time         `dynamodbav:"updated_at"`
+}
+
+func newTenantItem(t tenant.Tenant) tenantItem {
+	return tenantItem{
+		key:         tenantKey(t.ID),
+		Version:     t.Version,
+		N:           t.Number,
+		Bucket:      t.Number / bucketSize,
+		StatusGroup: statusGroup(t.Status, t.Number),
+		Profile:     newProfileItem(t),
+		MetaData:    t.MetaData,
+		Secret:      t.Secret,
+	}
+}
+
+func newProfileItem(t tenant.Tenant) profileItem {
+	return profileItem{
+		ID: t.ID, Name: t.Name, Slug: t.Slug, Status: t.Status, StatusReason: t.StatusReason,
+		OwnerID: t.OwnerID, Country: t.Country, BillingPlan: t.BillingPlan,
+		MaxConcurrentCalls: t.MaxConcurrentCalls, MonthlyCallLimit: t.MonthlyCallLimit,
+		MaxAgents: t.Limits.MaxAgents, MaxContacts: t.Limits.MaxContacts, MaxMessagesMonth: t.Limits.MaxMessagesMonth,
+		SIPEnabled: t.SIPEnabled, SIPDomain: t.SIPDomain, SIPUsername: t.SIPUsername,
+		RecordingEnabled: t.RecordingEnabled, RecordingFormat: t.RecordingFormat, AnalyticsEnabled: t.AnalyticsEnabled,
+		HIPAAEnabled: t.HIPAAEnabled, PCIEnabled: t.PCIEnabled, DataEncryptionEnabled: t.DataEncryptionEnabled,
+		RetentionDays: t.RetentionDays, WebhookURL: t.WebhookURL, WebhookTimeoutSeconds: t.WebhookTimeoutSeconds,
+		Isolation: t.Isolation, Database: t.Database, MongoDatabase: t.MongoDatabase, SchemaVersion: t.SchemaVersion,
+		CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt,
+	}
+}
+
+func (i tenantItem) tenant() tenant.Tenant {
+	t := i.Profile.tenant()
+	t.MetaData, t.Secret, t.Number, t.Version = i.MetaData, i.Secret, i.N, i.Version
+	return t
+}
+
+func (i profileItem) tenant() tenant.Tenant {
+	return tenant.Tenant{
+		ID: i.ID, Name: i.Name, Slug: i.Slug, Status: i.Status, StatusReason: i.StatusReason,
+		OwnerID: i.OwnerID, Country: i.Country, BillingPlan: i.BillingPlan,
+		MaxConcurrentCalls: i.MaxConcurrentCalls, MonthlyCallLimit: i.MonthlyCallLimit,
+		Limits:     tenant.Limits{MaxAgents: i.MaxAgents, MaxContacts: i.MaxContacts, MaxMessagesMonth: i.MaxMessagesMonth},
+		SIPEnabled: i.SIPEnabled, SIPDomain: i.SIPDomain, SIPUsername: i.SIPUsername,
+		RecordingEnabled: i.RecordingEnabled, RecordingFormat: i.RecordingFormat, AnalyticsEnabled: i.AnalyticsEnabled,
+		HIPAAEnabled: i.HIPAAEnabled, PCIEnabled: i.PCIEnabled, DataEncryptionEnabled: i.DataEncryptionEnabled,
+		RetentionDays: i.RetentionDays, WebhookURL: i.WebhookURL, WebhookTimeoutSeconds: i.WebhookTimeoutSeconds,
+		Isolation: i.Isolation, Database: i.Database, MongoDatabase: i.MongoDatabase, SchemaVersion: i.SchemaVersion,
+		CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
+	}
+}
+
+// A countersItem counts what a tenant has, beside copies of the limits and the
+// status, so that one condition on one item checks them together.
+type countersItem struct {
+	key
+	ActiveCalls        int           `dynamodbav:"active_calls"`
+	Agents             int           `dynamodbav:"agents"`
+	Owners             int           `dynamodbav:"owners"`
+	Status             tenant.Status `dynamodbav:"status"`
+	MaxConcurrentCalls int           `dynamodbav:"max_concurrent_calls"`
+	MonthlyCallLimit   int           `dynamodbav:"monthly_call_limit"`
+	MaxAgents          int           `dynamodbav:"max_agents"`
+}
+
+func newCountersItem(t tenant.Tenant) countersItem {
+	item := countersItem{
+		key: countersKey(t.ID), Status: t.Status,
+		MaxConcurrentCalls: t.MaxConcurrentCalls, MonthlyCallLimit: t.MonthlyCallLimit, MaxAgents: t.Limits.MaxAgents,
+	}
+	if t.OwnerID != nil {
+		item.Owners = 1
+	}
+	return item
+}
+
+// A reservationItem holds a slug or a SIP domain for a tenant.
+type reservationItem struct {
+	key
+	TenantID identity.TenantID `dynamodbav:"tenant_id"`
+}
+
+// A memberItem is a tenant's place in the directory.
+type memberItem struct {
+	key
+	TenantID identity.TenantID `dynamodbav:"tenant_id"`
+	Status   tenant.Status     `dynamodbav:"status"`
+}
+
+// A searchItem is found by the beginning of a tenant's name or slug.
+type searchItem struct {
+	key
+	TenantID identity.TenantID `dynamodbav:"tenant_id"`
+}
+
+func newSearchItem(text string, id identity.TenantID) searchItem {
+	return searchItem{searchKey(text, id), id}
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

@@ -1,0 +1,151 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+const (
+	transactionAttempts = 8
+	transactionBackoff  = 10 * time.Millisecond
+)
+
+// A transaction gathers writes that happen together or not at all. Each names
+// the error to be returned when its condition does not hold.
+type transaction struct {
+	table  *Table
+	writes []types.TransactWriteItem
+	unmet  []error
+	err    error
+}
+
+func (t *Table) begin() *transaction { return &transaction{table: t} }
+
+// put writes an item where there is none with its key.
+func (tx *transaction) put(item any, taken error) {
+	tx.write(item, "attribute_not_exists(pk)", nil, taken)
+}
+
+// replace writes an item in place of one whose version is before.
+func (tx *transaction) replace(item any, before int64, changed error) {
+	tx.write(item, "version = :before", map[string]any{":before": before}, changed)
+}
+
+// write writes an item if a condition on the one it replaces holds.
+func (tx *transaction) write(item any, condition string, v map[string]any, unmet error) {
+	av, err := attributevalue.MarshalMap(item)
+	vs, err2 := values(v)
+	tx.add(types.TransactWriteItem{Put: &types.Put{
+		TableName:                 &tx.table.name,
+		Item:                      av,
+		ConditionExpression:       &condition,
+		ExpressionAttributeValues: vs,
+	}}, unmet, err, err2)
+}
+
+// update changes attributes of an item that is there. Set is an update
+// expression; names stand for attributes whose names are reserved words.
+func (tx *transaction) update(k key, set string, v map[string]any, names map[string]string, missing error) {
+	av, err := attributevalue.MarshalMap(k)
+	vs, err2 := values(v)
+	tx.add(types.TransactWriteItem{Update: &types.Update{
+		TableName:                 &tx.table.name,
+		Key:                       av,
+		UpdateExpression:          &set,
+		ConditionExpression:       new("attribute_exists(pk)"),
+		ExpressionAttributeValues: vs,
+		ExpressionAttributeNames:  names,
+	}}, missing, err, err2)
+}
+
+// remove deletes an item if a condition holds.
+func (tx *transaction) remove(k key, condition string, v map[string]any, unmet error) {
+	av, err := attributevalue.MarshalMap(k)
+	vs, err2 := values(v)
+	tx.add(types.TransactWriteItem{Delete: &types.Delete{
+		TableName:                 &tx.table.name,
+		Key:                       av,
+		ConditionExpression:       &condition,
+		ExpressionAttributeValues: vs,
+	}}, unmet, err, err2)
+}
+
+// check requires a condition of an item that stays as it is.
+func (tx *transaction) check(k key, condition string, v map[string]any, unmet error) {
+	av, err := attributevalue.MarshalMap(k)
+	vs, err2 := values(v)
+	tx.add(types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
+		TableName:                 &tx.table.name,
+		Key:                       av,
+		ConditionExpression:       &condition,
+		ExpressionAttributeValues: vs,
+	}}, unmet, err, err2)
+}
+
+func (tx *transaction) add(w types.TransactWriteItem, unmet error, errs ...error) {
+	tx.writes = append(tx.writes, w)
+	tx.unmet = append(tx.unmet, unmet)
+	tx.err = errors.Join(append(errs, tx.err)...)
+}
+
+// run makes the writes. Where conditions do not hold it returns the error of
+// the first, in the order in which the writes were added. A transaction that
+// met another on the same items is tried again.
+func (tx *transaction) run(ctx context.Context) error {
+	if tx.err != nil {
+		return fmt.Errorf("marshal a transaction: %w", tx.err)
+	}
+	for attempt := 1; ; attempt++ {
+		_, err := tx.table.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: tx.writes})
+		canceled, ok := errors.AsType[*types.TransactionCanceledException](err)
+		if !ok {
+			return err
+		}
+		if unmet := tx.firstUnmet(canceled.CancellationReasons); unmet != nil {
+			return unmet
+		}
+		if !conflicted(canceled.CancellationReasons) || attempt == transactionAttempts {
+			return err
+		}
+		if err := sleep(ctx, rand.N(transactionBackoff<<attempt)); err != nil { //nolint:gosec // spreads attempts, keeps no secret
+			return err
+		}
+	}
+}
+
+func (tx *transaction) firstUnmet(reasons []types.CancellationReason) error {
+	for i, reason := range reasons {
+		if aws.ToString(reason.Code) == "ConditionalCheckFailed" {
+			return tx.unmet[i]
+		}
+	}
+	return nil
+}
+
+func conflicted(reasons []types.CancellationReason) bool {
+	for _, reason := range reasons {
+		switch aws.ToString(reason.Code) {
+		case "None", "TransactionConflict":
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
