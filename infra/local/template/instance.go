@@ -203,3 +203,12 @@ func (i *Instance) assert(n *yaml.Node) error {
 	}
 	return errors.New(description.Value)
 }
+
+// Ref gives what Ref of the created resource id gives.
+func (i *Instance) Ref(id string) (string, error) {
+	a, ok := i.created[id]
+	if !ok {
+		return "", fmt.Errorf("%s: %s does not exist", i.template.Path, id)
+	}
+	return a.Ref, nil
+}

@@ -235,7 +235,7 @@ type Authorizer struct {
 type CORS struct {
 	AllowOrigins, AllowMethods, AllowHeaders, ExposeHeaders []string
 	AllowCredentials                                        bool
-	MaxAge                                                  int // seconds
+	MaxAge                                                  time.Duration
 }
 
 // apiProperties are those of an AWS::Serverless::HttpApi.
@@ -244,10 +244,17 @@ type apiProperties struct {
 		DefaultAuthorizer string
 		Authorizers       map[string]authorizerProperties
 	}
-	CorsConfiguration *CORS
+	CorsConfiguration *corsProperties
 
 	Name, Description, StageName, AccessLogSettings Unread
 	DefaultRouteSettings, RouteSettings, Tags       Unread
+}
+
+// corsProperties are those of a CORS configuration.
+type corsProperties struct {
+	AllowOrigins, AllowMethods, AllowHeaders, ExposeHeaders []string
+	AllowCredentials                                        bool
+	MaxAge                                                  int // seconds
 }
 
 // authorizerProperties are those of a Lambda authorizer.
@@ -262,19 +269,23 @@ type authorizerProperties struct {
 	}
 }
 
-// API evaluates r, an HTTP API.
+// API evaluates r, an HTTP API, with the routes of the functions that have been
+// created.
 func (i *Instance) API(r *Resource) (API, error) {
 	var p apiProperties
 	if err := i.Properties(r, &p); err != nil {
 		return API{}, err
 	}
-	api := API{ID: r.ID, CORS: p.CorsConfiguration}
+	api := API{ID: r.ID}
+	if c := p.CorsConfiguration; c != nil {
+		api.CORS = &CORS{c.AllowOrigins, c.AllowMethods, c.AllowHeaders, c.ExposeHeaders, c.AllowCredentials, time.Duration(c.MaxAge) * time.Second}
+	}
 	routes, err := i.template.Routes()
 	if err != nil {
 		return api, err
 	}
 	for _, route := range routes {
-		if route.API == r.ID {
+		if _, exists := i.created[route.Function]; exists && route.API == r.ID {
 			api.Routes = append(api.Routes, route)
 		}
 	}

@@ -1,0 +1,15 @@
+# What runs locally and what is deployed are built alike.
+RELEASE := CGO_ENABLED=0 go build -tags=lambda.norpc -trimpath -ldflags="-s -w"
+
+# The functions, one executable each.
+.PHONY: build
+build:
+	mkdir -p bin
+	$(RELEASE) -o bin/ ./functions/...
+
+# The whole set on this machine; see "bin/local -h" for the variables. The
+# program replaces the shell, so that a signal to make ends everything.
+.PHONY: local
+local: build
+	go build -o bin/local ./infra/local
+	exec bin/local
