@@ -37,8 +37,6 @@ func writeJSON(enc *jsontext.Encoder, n *yaml.Node) error {
 	switch n.Kind {
 	case yaml.DocumentNode:
 		return writeJSON(enc, n.Content[0])
-	case yaml.AliasNode:
-		return writeJSON(enc, n.Alias)
 	case yaml.MappingNode:
 		return writeAll(enc, jsontext.BeginObject, n.Content, jsontext.EndObject)
 	case yaml.SequenceNode:

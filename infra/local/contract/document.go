@@ -14,7 +14,7 @@ import (
 )
 
 // location is what the document is called where a schema's address is given.
-const location = "openapi.json"
+const location = "https://tenantry.example/openapi.json"
 
 // An operation is one method of one path, as the document describes it.
 type operation struct {
