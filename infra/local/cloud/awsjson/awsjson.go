@@ -37,12 +37,6 @@ func Errorf(code, format string, args ...any) *Error {
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
-// Is makes errors.Is true of Errors with the same code.
-func (e *Error) Is(target error) bool {
-	t, ok := errors.AsType[*Error](target)
-	return ok && t.Code == e.Code
-}
-
 // HasCode says whether err is an Error with the given code.
 func HasCode(err error, code string) bool {
 	e, ok := errors.AsType[*Error](err)
