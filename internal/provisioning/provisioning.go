@@ -4,6 +4,8 @@
 package provisioning
 
 import (
+	"context"
+
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
@@ -21,13 +23,63 @@ type Creation struct {
 	Receipt *idempotency.Record
 }
 
-// An Account is a confirmed account that asks for its place on the platform.
-type Account struct {
-	ID       identity.UserID
-	Username string
-	Email    string
-	// Business accounts get a tenant of their own, developers none.
-	Business bool
-	// OrganizationName names the tenant; where it is "", the user name does.
-	OrganizationName string
+// Passwords are the secrets of a request. They are kept apart from everything
+// else, until the operation has no more use for them. "" stands for none.
+type Passwords struct {
+	Admin   string
+	SIP     string
+	Webhook string
+}
+
+// Merge returns p with those of newer that it has.
+func (p Passwords) Merge(newer Passwords) Passwords {
+	if newer.Admin != "" {
+		p.Admin = newer.Admin
+	}
+	if newer.SIP != "" {
+		p.SIP = newer.SIP
+	}
+	if newer.Webhook != "" {
+		p.Webhook = newer.Webhook
+	}
+	return p
+}
+
+// Tenants is the store that new tenants come into.
+type Tenants interface {
+	// Create writes a new tenant and all that belongs to it, or nothing. It fails
+	// with idempotency.ErrRecorded if the receipt is there already, with
+	// fault.Conflict if the tenant is, and with fault.SlugTaken, fault.EmailTaken
+	// or fault.SIPDomainTaken.
+	Create(ctx context.Context, c Creation) error
+	Get(ctx context.Context, id identity.TenantID) (tenant.Tenant, error)
+}
+
+// Operations is the store of operations.
+type Operations interface {
+	Get(ctx context.Context, id operation.ID) (operation.Operation, error)
+	// Save replaces before by after, or fails with fault.Conflict if the stored
+	// version is not that of before.
+	Save(ctx context.Context, before, after operation.Operation) error
+	// SaveWithTenant is Save together with a change of the tenant. It frees the
+	// tenant for other operations when the operation ends, and takes it again when
+	// it goes on.
+	SaveWithTenant(ctx context.Context, before, after operation.Operation, tBefore, tAfter tenant.Tenant) error
+}
+
+// A Vault keeps the passwords of operations.
+type Vault interface {
+	// Keep stores the passwords of an operation in place of those before, and
+	// returns the name of the secret.
+	Keep(ctx context.Context, id operation.ID, p Passwords) (string, error)
+	// Open returns the passwords of an operation, or none if they are gone.
+	Open(ctx context.Context, id operation.ID) (Passwords, error)
+	// Drop removes them. It is no error if they are gone.
+	Drop(ctx context.Context, id operation.ID) error
+}
+
+// A Starter starts the workflow of an operation. Starting what was started is no
+// error.
+type Starter interface {
+	Start(ctx context.Context, id operation.ID, attempt int) error
 }

@@ -1,0 +1,219 @@
+package provisioning
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/idempotency"
+	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/operation"
+	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/user"
+)
+
+const (
+	minPassword = 8
+	maxPassword = 72
+	// startWithin is how long the start of a workflow may take before the sweeper
+	// makes up for it.
+	startWithin = 15 * time.Second
+)
+
+// A Request asks for a tenant.
+type Request struct {
+	Draft tenant.Draft
+	// AdminEmail is the address of the tenant's first owner, or "".
+	AdminEmail string
+	Passwords  Passwords
+}
+
+// Faults returns every rule that the request breaks.
+func (r Request) Faults() fault.Fields {
+	f := r.Draft.Faults()
+	if r.AdminEmail != "" && !tenant.IsEmail(r.AdminEmail) {
+		f.Add("#/admin_email", "must be an e-mail address")
+	}
+	if p := r.Passwords.Admin; p != "" {
+		if r.AdminEmail == "" {
+			f.Add("#/admin_password", "needs an admin_email beside it")
+		}
+		PasswordFault(&f, "#/admin_password", p)
+	}
+	if r.Passwords.SIP != "" {
+		tenant.SecretFault(&f, "#/sip_password", r.Passwords.SIP)
+		if !r.Draft.SIPEnabled.Value {
+			f.Add("#/sip_password", "needs sip_enabled to be true")
+		}
+	}
+	if r.Passwords.Webhook != "" {
+		tenant.SecretFault(&f, "#/webhook_secret", r.Passwords.Webhook)
+	}
+	return f
+}
+
+// PasswordFault adds a fault unless an account may have the password.
+func PasswordFault(f *fault.Fields, pointer, password string) {
+	if n := len(password); n < minPassword || n > maxPassword {
+		f.Add(pointer, "must be %d to %d bytes", minPassword, maxPassword)
+	}
+}
+
+// A Result is what a request for a tenant gave rise to.
+type Result struct {
+	Tenant    tenant.Tenant
+	Operation operation.Operation
+	// SIPPassword is the password that was made for the tenant, or "" if it has
+	// none or brought its own. It is shown once.
+	SIPPassword string
+}
+
+// A Receipt makes the record of an answer, to be written with what it answers.
+type Receipt func(Result) (*idempotency.Record, error)
+
+// A Service takes requests for tenants.
+type Service struct {
+	tenants  Tenants
+	accounts Accounts
+	vault    Vault
+	starter  Starter
+}
+
+// NewService returns a Service. Vault may be nil where no request has passwords.
+func NewService(tenants Tenants, accounts Accounts, vault Vault, starter Starter) *Service {
+	return &Service{tenants, accounts, vault, starter}
+}
+
+// Request writes a tenant that is still to be provisioned, and starts that. It
+// fails as Tenants.Create does, and with fault.PlanCeiling if the request takes
+// more than c may give.
+func (s *Service) Request(ctx context.Context, c identity.Caller, r Request, receipt Receipt) (Result, error) {
+	return s.request(ctx, c, r, nil, receipt)
+}
+
+func (s *Service) request(ctx context.Context, c identity.Caller, r Request, owner *user.User, receipt Receipt) (Result, error) {
+	if err := r.Faults().Err(); err != nil {
+		return Result{}, err
+	}
+	if err := r.Draft.CheckCeiling(c); err != nil {
+		return Result{}, err
+	}
+	result := Result{}
+	if r.Draft.SIPEnabled.Value && r.Passwords.SIP == "" {
+		r.Passwords.SIP = rand.Text()
+		result.SIPPassword = r.Passwords.SIP
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	result.Tenant = r.Draft.Tenant(now)
+	if owner != nil {
+		result.Tenant.OwnerID = &owner.ID
+	}
+	result.Operation = newOperation(result.Tenant, r, now)
+	if r.Passwords != (Passwords{}) {
+		secret, err := s.vault.Keep(ctx, result.Operation.ID, r.Passwords)
+		if err != nil {
+			return Result{}, fmt.Errorf("keep the passwords of operation %s: %w", result.Operation.ID, err)
+		}
+		result.Operation.Secret = secret
+	}
+	result, err := s.create(ctx, result, r.Draft.Slug.Set, owner, receipt)
+	if err != nil {
+		return Result{}, s.dropUnlessWritten(ctx, result.Operation, err)
+	}
+	s.start(ctx, result.Operation)
+	return result, nil
+}
+
+// create writes the tenant under the first of its slugs that is free.
+func (s *Service) create(ctx context.Context, r Result, hasSlug bool, owner *user.User, receipt Receipt) (Result, error) {
+	slugs := []string{r.Tenant.Slug}
+	if !hasSlug {
+		slugs = tenant.SlugCandidates(r.Tenant.Name)
+	}
+	var err error
+	for _, slug := range slugs {
+		r.Tenant.Slug = slug
+		creation := Creation{Tenant: r.Tenant, Operation: r.Operation, Owner: owner}
+		if receipt != nil {
+			if creation.Receipt, err = receipt(r); err != nil {
+				return r, err
+			}
+		}
+		if err = s.tenants.Create(ctx, creation); !errors.Is(err, fault.SlugTaken) {
+			return r, err
+		}
+	}
+	return r, err
+}
+
+// dropUnlessWritten removes the passwords of an operation that did not come
+// about. Where that is not certain it leaves them: the sweeper removes those that
+// no operation names.
+func (s *Service) dropUnlessWritten(ctx context.Context, o operation.Operation, cause error) error {
+	certain := fault.KindOf(cause) != "" || errors.Is(cause, idempotency.ErrRecorded)
+	if o.Secret == "" || !certain {
+		return cause
+	}
+	if err := s.vault.Drop(ctx, o.ID); err != nil {
+		slog.WarnContext(ctx, "passwords left for the sweeper", "operation_id", o.ID, "error", err)
+	}
+	return cause
+}
+
+// start starts the workflow. What fails here is not the caller's concern: the
+// operation is written, and the sweeper starts what was not started.
+func (s *Service) start(ctx context.Context, o operation.Operation) {
+	if err := s.starter.Start(ctx, o.ID, o.Attempt); err != nil {
+		slog.WarnContext(ctx, "workflow left for the sweeper", "operation_id", o.ID, "error", err)
+	}
+}
+
+func newOperation(t tenant.Tenant, r Request, now time.Time) operation.Operation {
+	o := operation.Operation{
+		ID:         operation.ID(uuid.NewString()),
+		Kind:       operation.Provision,
+		TenantID:   t.ID,
+		State:      operation.Pending,
+		Attempt:    1,
+		AdminEmail: r.AdminEmail,
+		CreatedAt:  now,
+		DueAt:      now.Add(startWithin),
+		Version:    1,
+	}
+	for _, name := range stepNames {
+		if applies(name, t, r) {
+			o.Steps = append(o.Steps, operation.Step{Name: name, State: operation.Pending})
+		}
+	}
+	return o
+}
+
+// The steps, in their order.
+const (
+	stepDatabase = "database"
+	stepIdentity = "identity"
+	stepSIP      = "sip"
+	stepActivate = "activate"
+)
+
+var stepNames = []string{stepDatabase, stepIdentity, stepSIP, stepActivate}
+
+// applies reports whether a tenant needs a step.
+func applies(step string, t tenant.Tenant, r Request) bool {
+	switch step {
+	case stepDatabase:
+		return t.Isolation == tenant.Dedicated
+	case stepIdentity:
+		return r.AdminEmail != ""
+	case stepSIP:
+		return t.SIPEnabled || r.Passwords.Webhook != ""
+	}
+	return slices.Contains(stepNames, step)
+}

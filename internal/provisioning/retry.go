@@ -1,0 +1,104 @@
+package provisioning
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/operation"
+	"github.com/tenantry/tenantry/internal/tenant"
+)
+
+// A Retrier runs failed operations again.
+type Retrier struct {
+	operations Operations
+	tenants    TenantStore
+	vault      Vault
+	starter    Starter
+}
+
+// NewRetrier returns a Retrier.
+func NewRetrier(operations Operations, tenants TenantStore, vault Vault, starter Starter) *Retrier {
+	return &Retrier{operations, tenants, vault, starter}
+}
+
+// Retry runs a failed operation again, with new passwords where there are any.
+// It fails with fault.OperationNotFailed unless the operation failed, and with
+// fault.Invalid where it has no use for a password or needs one.
+func (r *Retrier) Retry(ctx context.Context, id operation.ID, newer Passwords) (operation.Operation, error) {
+	before, err := r.operations.Get(ctx, id)
+	if err != nil {
+		return before, err
+	}
+	if before.State != operation.Failed {
+		return before, fault.New(fault.OperationNotFailed, "the operation is %s; only a failed one can be retried", before.State)
+	}
+	t, err := r.tenants.Get(ctx, before.TenantID)
+	if err != nil {
+		return before, err
+	}
+	if err := t.Status.CanBecome(tenant.Provisioning); err != nil {
+		return before, err
+	}
+	after, err := r.again(ctx, before, t, newer)
+	if err != nil {
+		return before, err
+	}
+	tAfter := t
+	tAfter.Status, tAfter.UpdatedAt, tAfter.Version = tenant.Provisioning, time.Now().UTC().Truncate(time.Millisecond), t.Version+1
+	if err := r.operations.SaveWithTenant(ctx, before, after, t, tAfter); err != nil {
+		return before, fmt.Errorf("retry operation %s: %w", id, err)
+	}
+	(&Service{starter: r.starter}).start(ctx, after)
+	return after, nil
+}
+
+// again returns the operation as it is before its next attempt, its passwords
+// kept.
+func (r *Retrier) again(ctx context.Context, o operation.Operation, t tenant.Tenant, newer Passwords) (operation.Operation, error) {
+	old, err := r.vault.Open(ctx, o.ID)
+	if err != nil {
+		return o, fmt.Errorf("open the passwords of operation %s: %w", o.ID, err)
+	}
+	all := old.Merge(newer)
+	if err := retryFaults(o, t, newer, all).Err(); err != nil {
+		return o, err
+	}
+	if newer != (Passwords{}) {
+		if o.Secret, err = r.vault.Keep(ctx, o.ID, all); err != nil {
+			return o, fmt.Errorf("keep the passwords of operation %s: %w", o.ID, err)
+		}
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	o.Steps = slices.Clone(o.Steps)
+	for i, step := range o.Steps {
+		o.Steps[i] = operation.Step{Name: step.Name, State: operation.Pending, Attempts: step.Attempts}
+	}
+	o.State, o.EndedAt, o.Failure = operation.Pending, nil, nil
+	o.Attempt++
+	o.DueAt = now.Add(startWithin)
+	o.Version++
+	return o, nil
+}
+
+func retryFaults(o operation.Operation, t tenant.Tenant, newer, all Passwords) fault.Fields {
+	var f fault.Fields
+	if newer.Admin != "" {
+		PasswordFault(&f, "#/admin_password", newer.Admin)
+		if o.AdminEmail == "" {
+			f.Add("#/admin_password", "is of no use: the operation makes no account")
+		}
+	}
+	if newer.SIP != "" {
+		tenant.SecretFault(&f, "#/sip_password", newer.SIP)
+		if !t.SIPEnabled {
+			f.Add("#/sip_password", "is of no use: the tenant has no SIP")
+		}
+	}
+	if t.SIPEnabled && all.SIP == "" {
+		f.Add("#/sip_password", "is needed: the one of the first request is kept for 7 days only")
+	}
+	return f
+}

@@ -1,0 +1,173 @@
+package provisioning
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/operation"
+	"github.com/tenantry/tenantry/internal/tenant"
+)
+
+const (
+	// stepWithin is how long a step may take, with all its attempts, before the
+	// sweeper looks whether the workflow still goes on.
+	stepWithin  = 3 * time.Minute
+	saves       = 5
+	saveBackoff = 20 * time.Millisecond
+)
+
+// A Step is one part of the workflow. Both its ways may be gone any number of
+// times: what is done already stays as it is.
+type Step interface {
+	// Name is the step's name in the operation.
+	Name() string
+	// Apply does the step. It fails with operation.ErrNotReady while what it began
+	// is not there yet.
+	Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) error
+	// Undo removes what Apply made, and nothing that anyone else did.
+	Undo(ctx context.Context, o operation.Operation, t tenant.Tenant) error
+}
+
+// A Task is what the workflow asks of a step.
+type Task struct {
+	OperationID operation.ID
+	Attempt     int
+}
+
+// A Runner runs steps and writes down how far an operation has come.
+type Runner struct {
+	operations Operations
+	tenants    TenantStore
+}
+
+// TenantStore is the store of tenants, as far as steps change them.
+type TenantStore interface {
+	tenant.Store
+}
+
+// NewRunner returns a Runner.
+func NewRunner(operations Operations, tenants TenantStore) *Runner {
+	return &Runner{operations, tenants}
+}
+
+// Apply does a step of an operation, if the operation has that step and it is
+// not done yet. A task of an earlier attempt does nothing.
+func (r *Runner) Apply(ctx context.Context, step Step, task Task) error {
+	o, begun, err := r.mark(ctx, task, step.Name(), begin)
+	if err != nil || !begun {
+		return err
+	}
+	t, err := r.tenants.Get(ctx, o.TenantID)
+	if err != nil {
+		return err
+	}
+	if err := step.Apply(ctx, o, t); err != nil {
+		if errors.Is(err, operation.ErrNotReady) {
+			return err
+		}
+		return errors.Join(err, r.note(ctx, task, step.Name(), err))
+	}
+	_, _, err = r.mark(ctx, task, step.Name(), succeed)
+	return err
+}
+
+// Undo removes what a step of an operation made.
+func (r *Runner) Undo(ctx context.Context, step Step, task Task) error {
+	o, err := r.operations.Get(ctx, task.OperationID)
+	if err != nil {
+		return err
+	}
+	if at := o.Step(step.Name()); o.Done() || o.Attempt != task.Attempt || at == nil || at.State == operation.Pending || at.State == operation.Undone {
+		return nil
+	}
+	t, err := r.tenants.Get(ctx, o.TenantID)
+	if err != nil {
+		return err
+	}
+	if err := step.Undo(ctx, o, t); err != nil {
+		return err
+	}
+	_, _, err = r.mark(ctx, task, step.Name(), undo)
+	return err
+}
+
+// A marking changes the state of a step. It returns false where there is nothing
+// to change.
+type marking func(s *operation.Step, now time.Time) bool
+
+func begin(s *operation.Step, now time.Time) bool {
+	if s.State == operation.Succeeded {
+		return false
+	}
+	s.State, s.EndedAt, s.Error = operation.Running, nil, ""
+	s.Attempts++
+	if s.StartedAt == nil {
+		s.StartedAt = &now
+	}
+	return true
+}
+
+func succeed(s *operation.Step, now time.Time) bool {
+	s.State, s.EndedAt = operation.Succeeded, &now
+	return true
+}
+
+// undo leaves the step that failed as failed, since that is what the operation
+// ended with.
+func undo(s *operation.Step, now time.Time) bool {
+	s.EndedAt = &now
+	if s.Error != "" {
+		s.State = operation.Failed
+		return true
+	}
+	s.State = operation.Undone
+	return true
+}
+
+// note writes down why a step failed.
+func (r *Runner) note(ctx context.Context, task Task, name string, cause error) error {
+	detail := "internal error; the log of the step's function has the cause"
+	if f, ok := errors.AsType[*fault.Error](cause); ok {
+		detail = f.Detail
+	}
+	_, _, err := r.mark(ctx, task, name, func(s *operation.Step, _ time.Time) bool {
+		s.Error = detail
+		return true
+	})
+	return err
+}
+
+// mark changes the state of a step. It reports whether there was anything to
+// change: nothing is where the operation has no such step, has ended, or is in a
+// later attempt.
+func (r *Runner) mark(ctx context.Context, task Task, name string, change marking) (operation.Operation, bool, error) {
+	for attempt := 1; ; attempt++ {
+		before, err := r.operations.Get(ctx, task.OperationID)
+		if err != nil {
+			return before, false, err
+		}
+		after := before
+		after.Steps = slices.Clone(before.Steps)
+		step := after.Step(name)
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		if step == nil || before.Done() || before.Attempt != task.Attempt || !change(step, now) {
+			return before, false, nil
+		}
+		after.State = operation.Running
+		after.DueAt = now.Add(stepWithin)
+		after.Version++
+		err = r.operations.Save(ctx, before, after)
+		if !errors.Is(err, fault.Conflict) {
+			return after, err == nil, err
+		}
+		if attempt == saves {
+			return after, false, fmt.Errorf("operation %s is changed by many at once", task.OperationID)
+		}
+		time.Sleep(rand.N(saveBackoff << attempt)) //nolint:gosec // spreads attempts, keeps no secret
+	}
+}

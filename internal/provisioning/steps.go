@@ -1,0 +1,181 @@
+package provisioning
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/operation"
+	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/user"
+)
+
+// Databases makes and removes the databases of dedicated tenants.
+type Databases interface {
+	// Name returns the name of the tenant's database.
+	Name(t tenant.Tenant) string
+	// Create makes the tenant's database on behalf of an operation, or adopts the
+	// one that the operation made. It fails with fault.Conflict if somebody else's
+	// has the name, and with operation.ErrNotReady until it can be used.
+	Create(ctx context.Context, t tenant.Tenant, id operation.ID) error
+	// Delete removes the tenant's database if the operation made it. It fails with
+	// operation.ErrNotReady until it is gone.
+	Delete(ctx context.Context, t tenant.Tenant, id operation.ID) error
+}
+
+// Database is the step that gives a dedicated tenant a database of its own.
+func Database(databases Databases, tenants tenant.Store) Step { return database{databases, tenants} }
+
+type database struct {
+	databases Databases
+	tenants   tenant.Store
+}
+
+func (database) Name() string { return stepDatabase }
+
+func (s database) Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
+	if err := s.databases.Create(ctx, t, o.ID); err != nil {
+		return err
+	}
+	return change(ctx, s.tenants, t.ID, func(t *tenant.Tenant) { t.Database = new(s.databases.Name(*t)) })
+}
+
+func (s database) Undo(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
+	if err := s.databases.Delete(ctx, t, o.ID); err != nil {
+		return err
+	}
+	return change(ctx, s.tenants, t.ID, func(t *tenant.Tenant) { t.Database = nil })
+}
+
+// Directory is where accounts are made and removed.
+type Directory interface {
+	// AdminCreate makes a confirmed account, or finds the one with that name, and
+	// sets its password. Without a password an invitation is mailed.
+	AdminCreate(ctx context.Context, username, email, password string) (identity.UserID, error)
+	// AdminDelete removes an account. It is no error if it is gone.
+	AdminDelete(ctx context.Context, username string) error
+}
+
+// Owners makes and removes the users that tenants are provisioned for.
+type Owners interface {
+	// CreateOwner writes the user, binds the e-mail address that was reserved for
+	// the operation, and makes the user the tenant's owner. Doing it again changes
+	// nothing.
+	CreateOwner(ctx context.Context, id operation.ID, u user.User) error
+	// DeleteOwner takes that back. The e-mail address stays reserved for the
+	// operation. It is no error if there is no owner.
+	DeleteOwner(ctx context.Context, id operation.ID, tenantID identity.TenantID, email string) error
+}
+
+// Identity is the step that makes the account of a tenant's first owner.
+func Identity(directory Directory, owners Owners, vault Vault) Step {
+	return account{directory, owners, vault}
+}
+
+type account struct {
+	directory Directory
+	owners    Owners
+	vault     Vault
+}
+
+func (account) Name() string { return stepIdentity }
+
+func (s account) Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
+	passwords, err := s.vault.Open(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	username := accountName(o.ID)
+	id, err := s.directory.AdminCreate(ctx, username, o.AdminEmail, passwords.Admin)
+	if err != nil {
+		return fmt.Errorf("create account %s: %w", username, err)
+	}
+	owner := Account{ID: id, Username: username, Email: o.AdminEmail}.user(identity.Owner, t.ID)
+	owner.FullName = o.AdminEmail
+	return s.owners.CreateOwner(ctx, o.ID, owner)
+}
+
+func (s account) Undo(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
+	if err := s.owners.DeleteOwner(ctx, o.ID, t.ID, o.AdminEmail); err != nil {
+		return err
+	}
+	return s.directory.AdminDelete(ctx, accountName(o.ID))
+}
+
+// accountName derives the account's user name from the operation, so that making
+// it twice makes one, and undoing removes no other.
+func accountName(id operation.ID) string {
+	return uuid.NewSHA1(uuid.MustParse(string(id)), []byte("admin")).String()
+}
+
+// Credentials keeps the secrets of tenants.
+type Credentials interface {
+	// Create keeps the secrets of a tenant that has none, under a name that is
+	// unique to the attempt.
+	Create(ctx context.Context, id identity.TenantID, attempt string, sipPassword, webhookSecret string) (tenant.SecretRef, error)
+	// Delete removes them at once. It is no error if they are gone.
+	Delete(ctx context.Context, id identity.TenantID, attempt string) error
+}
+
+// SIP is the step that puts a tenant's SIP password, and the secret of its
+// webhook, where they are used from.
+func SIP(credentials Credentials, vault Vault, tenants tenant.Store) Step {
+	return sip{credentials, vault, tenants}
+}
+
+type sip struct {
+	credentials Credentials
+	vault       Vault
+	tenants     tenant.Store
+}
+
+func (sip) Name() string { return stepSIP }
+
+func (s sip) Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
+	passwords, err := s.vault.Open(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	if t.SIPEnabled && passwords.SIP == "" {
+		return fault.New(fault.Invalid, "the SIP password of the request is gone")
+	}
+	ref, err := s.credentials.Create(ctx, t.ID, attemptName(o), passwords.SIP, passwords.Webhook)
+	if err != nil {
+		return err
+	}
+	return change(ctx, s.tenants, t.ID, func(t *tenant.Tenant) { t.Secret = &ref })
+}
+
+func (s sip) Undo(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
+	if err := change(ctx, s.tenants, t.ID, func(t *tenant.Tenant) { t.Secret = nil }); err != nil {
+		return err
+	}
+	return s.credentials.Delete(ctx, t.ID, attemptName(o))
+}
+
+// attemptName is unique among all attempts of all operations on a tenant, since
+// the name of a removed secret cannot be had again for a while.
+func attemptName(o operation.Operation) string {
+	return string(o.ID) + "-" + strconv.Itoa(o.Attempt)
+}
+
+// change changes a tenant while an operation runs on it. Nobody else may, but
+// for a late duplicate of the same step.
+func change(ctx context.Context, tenants tenant.Store, id identity.TenantID, edit func(*tenant.Tenant)) error {
+	before, err := tenants.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	after := before
+	edit(&after)
+	after.Version++
+	if err := tenants.Update(ctx, before, after); err != nil {
+		return transient(fmt.Errorf("change tenant %s: %w", id, err))
+	}
+	return nil
+}
+
