@@ -7,11 +7,14 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 // ServeHTTP serves the Invoke API:
 // POST /2015-03-31/functions/{name or ARN}/invocations.
 func (r *Runtime) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	w.Header().Set("X-Amzn-RequestId", uuid.NewString())
 	name, ok := strings.CutPrefix(req.URL.Path, "/2015-03-31/functions/")
 	name, ok2 := strings.CutSuffix(name, "/invocations")
 	if !ok || !ok2 || req.Method != http.MethodPost {

@@ -71,7 +71,7 @@ type Options struct {
 // Stats count what became of a function.
 type Stats struct {
 	Invocations int // that reached a process
-	Errors      int // of them, those that ended with a FunctionError
+	Errors      int // results with a FunctionError, those of failed starts included
 	Starts      int // processes started
 	Processes   int // processes that live now
 }
