@@ -18,7 +18,7 @@ const (
 	infoFile    = "stack.json"
 	logDir      = "logs"
 	mailDir     = "mail"
-	dynaliteDir = "dynalite"
+	dynaliteDir = "dynalite" // the engine's
 )
 
 // openData takes the data folder for this stack, and removes what an earlier

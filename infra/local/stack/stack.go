@@ -224,7 +224,7 @@ func (s *Stack) startEngines(ctx context.Context, awsPort int) (dynalite, moto *
 	}
 	var g errgroup.Group
 	g.Go(func() (err error) {
-		dynalite, err = engines.StartDynalite(ctx, s.options.Engines, filepath.Join(s.options.Data, dynaliteDir), dynaliteLog)
+		dynalite, err = engines.StartDynalite(ctx, s.options.Engines, s.options.Data, dynaliteLog)
 		return err
 	})
 	g.Go(func() (err error) {
