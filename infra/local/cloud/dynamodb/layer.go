@@ -1,65 +1,216 @@
 // Package dynamodb is a layer in front of dynalite that adds what dynalite
 // lacks of DynamoDB: transactions, old items on failed conditions, time to
-// live, continuous backups, deletion protection, and tags at creation.
+// live, continuous backups, deletion protection, and tags at creation. In
+// strict mode it also is as unkind as DynamoDB may be.
+//
+// Dynalite evaluates every expression. The layer keeps order: plain operations
+// pass together, a transaction passes alone, and a transaction that fails is
+// undone before anything else passes.
 package dynamodb
 
 import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"hash/crc32"
+	"io"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 )
 
+// maxRequestBytes is the most that DynamoDB takes in one request.
+const maxRequestBytes = 16 << 20
+
 // Options are the settings of a Layer.
 type Options struct {
-	// Upstream is the address of dynalite. All its tables must have been made
-	// through the Layer.
+	// Upstream is the address of dynalite, which must be empty: the Layer knows
+	// the tables that are made through it.
 	Upstream *url.URL
 
-	// Strict makes the Layer as unkind as DynamoDB may be: items in a running
-	// transaction are in conflict with others, indexes lag behind, and tables
-	// take a while to come and go.
+	// Strict makes the Layer as unkind as DynamoDB may be: whatever touches an
+	// item of a running transaction is in conflict with it, indexes lag behind
+	// their tables, tables take a while to come and go, and attributes may not
+	// be nested deeper than 32.
 	Strict bool
 
-	// IndexLag is, in strict mode, how far an index may be behind its table: 2 s
-	// if zero.
+	// IndexLag is how far, in strict mode, a global index may be behind its
+	// table: 2 s if zero.
 	IndexLag time.Duration
 
-	// TableDelay is, in strict mode, how long a table is CREATING and DELETING:
+	// TableDelay is how long, in strict mode, a table is CREATING and DELETING:
 	// 300 ms if zero.
 	TableDelay time.Duration
 }
 
-// A Layer is an http.Handler that speaks DynamoDB's protocol.
+// A Layer is an http.Handler that speaks DynamoDB's protocol. It accepts any
+// credentials.
 type Layer struct {
-	options Options
+	options  Options
+	upstream *upstream
+	tables   tables
+	tokens   tokens
+	running  running
+	faults   faults
+
+	// passage is held for reading by plain operations, and for writing by what
+	// has to see and leave a state that nothing else changes.
+	passage sync.RWMutex
+
+	// control is held by whatever creates, changes or deletes a table.
+	control sync.Mutex
 }
 
 // New returns a Layer with the given options.
 func New(o Options) *Layer {
-	return &Layer{options: o}
+	o.IndexLag = cmp.Or(o.IndexLag, 2*time.Second)
+	o.TableDelay = cmp.Or(o.TableDelay, 300*time.Millisecond)
+	return &Layer{options: o, upstream: newUpstream(o.Upstream)}
+}
+
+// An operation answers one operation of DynamoDB. An error that is not an
+// apiError becomes an internal error.
+type operation func(l *Layer, ctx context.Context, name string, body []byte) (*reply, error)
+
+// operations holds what the Layer does not merely pass on.
+var operations = map[string]operation{
+	"PutItem":    (*Layer).write,
+	"UpdateItem": (*Layer).write,
+	"DeleteItem": (*Layer).write,
+	"GetItem":    (*Layer).read,
+	"Query":      (*Layer).read,
+	"Scan":       (*Layer).read,
+
+	"BatchGetItem":   (*Layer).batchGet,
+	"BatchWriteItem": (*Layer).batchWrite,
+
+	"TransactWriteItems": (*Layer).transactWrite,
+	"TransactGetItems":   (*Layer).transactGet,
+
+	"CreateTable":   (*Layer).createTable,
+	"DescribeTable": (*Layer).describeTable,
+	"UpdateTable":   (*Layer).updateTable,
+	"DeleteTable":   (*Layer).deleteTable,
+	"ListTables":    (*Layer).listTables,
+
+	"UpdateTimeToLive":          (*Layer).updateTimeToLive,
+	"DescribeTimeToLive":        (*Layer).describeTimeToLive,
+	"UpdateContinuousBackups":   (*Layer).updateContinuousBackups,
+	"DescribeContinuousBackups": (*Layer).describeContinuousBackups,
 }
 
 // ServeHTTP answers one operation.
 func (l *Layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	http.Error(w, "not built yet", http.StatusNotImplemented)
+	_, name, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBytes))
+	if err != nil {
+		http.Error(w, "the request is too long or broken", http.StatusRequestEntityTooLarge)
+		return
+	}
+	// A client that leaves must not leave half a transaction behind.
+	ctx := context.WithoutCancel(r.Context())
+	outcome := l.faults.decide(name, body)
+	answer, err := outcome.refusal(name, body)
+	if answer == nil && err == nil {
+		answer, err = l.do(ctx, name, body)
+	}
+	if outcome == Lose {
+		panic(http.ErrAbortHandler)
+	}
+	if err != nil {
+		answer = errorReply(err)
+	}
+	answer.write(w)
 }
 
-// A Fault decides, for tests, what becomes of a call with the given body.
-type Fault func(operation string, body []byte) Outcome
+// do carries out one operation.
+func (l *Layer) do(ctx context.Context, name string, body []byte) (*reply, error) {
+	if op, ok := operations[name]; ok {
+		return op(l, ctx, name, body)
+	}
+	return l.upstream.send(ctx, name, body)
+}
 
-// An Outcome is what becomes of a call.
-type Outcome int
+// A reply is the answer to an operation.
+type reply struct {
+	status int
+	body   []byte
+}
 
-// The outcomes of a call.
-const (
-	Proceed  Outcome = iota // it is answered as usual
-	Refuse                  // it has no effect, and the answer is a 500
-	Throttle                // it has no effect, and the answer is a throttle
-	Conflict                // it has no effect: a transaction is in conflict with it
-	Lose                    // it takes effect, and the connection breaks before the answer
-)
+// write sends the reply, with the checksum that SDKs look for.
+func (r *reply) write(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Content-Type", "application/x-amz-json-1.0")
+	h.Set("Content-Length", strconv.Itoa(len(r.body)))
+	h.Set("X-Amzn-Requestid", rand.Text()+rand.Text())
+	h.Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(r.body)), 10))
+	w.WriteHeader(r.status)
+	_, _ = w.Write(r.body)
+}
 
-// Inject lets f decide over all calls from now on, until remove is called.
-func (l *Layer) Inject(f Fault) (remove func()) {
-	return func() {}
+// ok says whether the reply reports success.
+func (r *reply) ok() bool { return r.status == http.StatusOK }
+
+// An upstream is dynalite.
+type upstream struct {
+	url    string
+	client *http.Client
+}
+
+func newUpstream(u *url.URL) *upstream {
+	return &upstream{
+		url: u.String(),
+		client: &http.Client{Transport: &http.Transport{
+			MaxIdleConnsPerHost: 512,
+			IdleConnTimeout:     3 * time.Second, // Node closes idle connections after 5 s
+			DisableCompression:  true,
+		}},
+	}
+}
+
+// send has dynalite carry out an operation. An error means that it gave no
+// answer; a reply may report a failure of its own.
+func (u *upstream) send(ctx context.Context, name string, body []byte) (*reply, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.url, strings.NewReader(string(body)))
+	if err != nil {
+		return nil, fmt.Errorf("call %s: %w", name, err)
+	}
+	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
+	req.Header.Set("X-Amz-Target", "DynamoDB_20120810."+name)
+	req.Header.Set("X-Amz-Date", "20260101T000000Z")
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=local")
+	resp, err := u.client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("call %s: %w", name, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read the answer to %s: %w", name, err)
+	}
+	return &reply{resp.StatusCode, answer}, nil
+}
+
+// call is send with the request and the answer as Go values. A failure that
+// dynalite reports is an *apiError. Out may be nil.
+func (u *upstream) call(ctx context.Context, name string, in, out any) error {
+	body, err := encode(in)
+	if err != nil {
+		return err
+	}
+	answer, err := u.send(ctx, name, body)
+	if err != nil {
+		return err
+	}
+	if !answer.ok() {
+		return answer.apiError()
+	}
+	if out == nil {
+		return nil
+	}
+	return decode(answer.body, out)
 }

@@ -1,0 +1,247 @@
+package dynamodb
+
+import (
+	"context"
+	"encoding/json"
+)
+
+// read is GetItem, Query and Scan.
+func (l *Layer) read(ctx context.Context, name string, body []byte) (*reply, error) {
+	var in struct{ TableName, IndexName string }
+	if decode(body, &in) != nil {
+		return l.upstream.send(ctx, name, body)
+	}
+	t, err := l.tables.usable(in.TableName)
+	if err != nil {
+		return nil, err
+	}
+	l.passage.RLock()
+	defer l.passage.RUnlock()
+	if t != nil && t.replica != nil && t.globals[in.IndexName] {
+		return t.replica.query(ctx, name, body)
+	}
+	return l.upstream.send(ctx, name, body)
+}
+
+// batchGet is BatchGetItem.
+func (l *Layer) batchGet(ctx context.Context, name string, body []byte) (*reply, error) {
+	var in struct{ RequestItems map[string]json.RawMessage }
+	if decode(body, &in) == nil {
+		for table := range in.RequestItems {
+			if _, err := l.tables.usable(table); err != nil {
+				return nil, err
+			}
+		}
+	}
+	l.passage.RLock()
+	defer l.passage.RUnlock()
+	return l.upstream.send(ctx, name, body)
+}
+
+// A writeRequest is a PutItem, an UpdateItem or a DeleteItem.
+type writeRequest struct {
+	TableName                           string
+	Item, Key                           item
+	ExpressionAttributeValues           item
+	ReturnValuesOnConditionCheckFailure string
+}
+
+// write is PutItem, UpdateItem and DeleteItem. What is wrong with a request is
+// left for dynalite to say.
+func (l *Layer) write(ctx context.Context, name string, body []byte) (*reply, error) {
+	var in writeRequest
+	if decode(body, &in) != nil {
+		return l.upstream.send(ctx, name, body)
+	}
+	t, err := l.tables.usable(in.TableName)
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		return l.upstream.send(ctx, name, body)
+	}
+	target := in.Key
+	if name == "PutItem" {
+		target = in.Item
+	}
+	id, key, ok := t.id(target)
+	if !ok {
+		return l.upstream.send(ctx, name, body)
+	}
+	if l.options.Strict {
+		if in.Item.tooDeep() || in.ExpressionAttributeValues.tooDeep() {
+			return nil, errTooDeep()
+		}
+		inConflict, done := l.running.beginWrite([]itemID{id})
+		defer done()
+		if len(inConflict) > 0 {
+			return nil, errConflict()
+		}
+	}
+	defer t.replica.touch(id, key)
+	answer, err := l.writeTogether(ctx, name, body)
+	if err == nil && answer.failed(conditionFailed) && in.ReturnValuesOnConditionCheckFailure == "ALL_OLD" {
+		return l.writeAlone(ctx, name, body, in.TableName, key)
+	}
+	return answer, err
+}
+
+// writeTogether writes at the same time as others.
+func (l *Layer) writeTogether(ctx context.Context, name string, body []byte) (*reply, error) {
+	l.passage.RLock()
+	defer l.passage.RUnlock()
+	return l.upstream.send(ctx, name, body)
+}
+
+// writeAlone writes while nothing else passes. If the condition is not met, the
+// failure holds the item that it was not met by.
+func (l *Layer) writeAlone(ctx context.Context, name string, body []byte, table string, key item) (*reply, error) {
+	l.passage.Lock()
+	defer l.passage.Unlock()
+	answer, err := l.upstream.send(ctx, name, body)
+	if err != nil || !answer.failed(conditionFailed) {
+		return answer, err
+	}
+	e := answer.apiError()
+	if e.Item, err = l.get(ctx, table, key); err != nil {
+		return nil, err
+	}
+	return nil, e
+}
+
+// get returns an item, or nil if there is none.
+func (l *Layer) get(ctx context.Context, table string, key item) (item, error) {
+	var out struct{ Item item }
+	in := map[string]any{"TableName": table, "Key": key, "ConsistentRead": true}
+	err := l.upstream.call(ctx, "GetItem", in, &out)
+	return out.Item, err
+}
+
+// A batchRequest is a BatchWriteItem.
+type batchRequest struct {
+	RequestItems map[string][]batchAction
+}
+
+type batchAction struct {
+	PutRequest    *struct{ Item item } `json:",omitempty"`
+	DeleteRequest *struct{ Key item }  `json:",omitempty"`
+}
+
+// item returns the item that the action writes, or the key of the one that it
+// deletes.
+func (a batchAction) item() item {
+	switch {
+	case a.PutRequest != nil:
+		return a.PutRequest.Item
+	case a.DeleteRequest != nil:
+		return a.DeleteRequest.Key
+	}
+	return nil
+}
+
+// A touched item is one that a batch writes.
+type touched struct {
+	table *table
+	id    itemID
+	key   item
+}
+
+// batchWrite is BatchWriteItem.
+func (l *Layer) batchWrite(ctx context.Context, name string, body []byte) (*reply, error) {
+	var in batchRequest
+	if decode(body, &in) != nil {
+		return l.upstream.send(ctx, name, body)
+	}
+	items, err := l.touchedBy(in)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		for _, i := range items {
+			i.table.replica.touch(i.id, i.key)
+		}
+	}()
+	if !l.options.Strict {
+		return l.writeTogether(ctx, name, body)
+	}
+	ids := make([]itemID, len(items))
+	for i := range items {
+		ids[i] = items[i].id
+	}
+	inConflict, done := l.running.beginWrite(ids)
+	defer done()
+	if len(inConflict) > 0 {
+		return l.writeRest(ctx, body, in, inConflict)
+	}
+	return l.writeTogether(ctx, name, body)
+}
+
+// touchedBy returns the items that a batch writes, as far as it is in order.
+func (l *Layer) touchedBy(in batchRequest) ([]touched, error) {
+	var items []touched
+	for name, actions := range in.RequestItems {
+		t, err := l.tables.usable(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, action := range actions {
+			if l.options.Strict && action.item().tooDeep() {
+				return nil, errTooDeep()
+			}
+			if t == nil {
+				continue
+			}
+			if id, key, ok := t.id(action.item()); ok {
+				items = append(items, touched{t, id, key})
+			}
+		}
+	}
+	return items, nil
+}
+
+// writeRest writes those items of a batch that no transaction is busy with, and
+// answers that the others are left.
+func (l *Layer) writeRest(ctx context.Context, body []byte, in batchRequest, inConflict map[itemID]bool) (*reply, error) {
+	rest, left := batchRequest{map[string][]batchAction{}}, batchRequest{map[string][]batchAction{}}
+	for name, actions := range in.RequestItems {
+		t, _ := l.tables.get(name)
+		for _, action := range actions {
+			if id, _, ok := t.id(action.item()); ok && inConflict[id] {
+				left.RequestItems[name] = append(left.RequestItems[name], action)
+			} else {
+				rest.RequestItems[name] = append(rest.RequestItems[name], action)
+			}
+		}
+	}
+	out := map[string]json.RawMessage{}
+	if len(rest.RequestItems) > 0 {
+		answer, err := l.writePart(ctx, body, rest)
+		if err != nil || !answer.ok() {
+			return answer, err
+		}
+		if err := decode(answer.body, &out); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if out["UnprocessedItems"], err = encode(left.RequestItems); err != nil {
+		return nil, err
+	}
+	return success(out)
+}
+
+// writePart sends the batch in body with other items.
+func (l *Layer) writePart(ctx context.Context, body []byte, part batchRequest) (*reply, error) {
+	var request map[string]json.RawMessage
+	if err := decode(body, &request); err != nil {
+		return nil, err
+	}
+	var err error
+	if request["RequestItems"], err = encode(part.RequestItems); err != nil {
+		return nil, err
+	}
+	if body, err = encode(request); err != nil {
+		return nil, err
+	}
+	return l.writeTogether(ctx, "BatchWriteItem", body)
+}
