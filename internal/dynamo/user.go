@@ -22,7 +22,7 @@ func (s *Users) Get(ctx context.Context, id identity.UserID) (user.User, error) 
 	var item userItem
 	err := s.get(ctx, userKey(id), &item)
 	if errors.Is(err, errNoItem) {
-		return user.User{}, fault.New(fault.NotFound, "there is no user %q", id)
+		return user.User{}, errNoUser(id)
 	}
 	if err != nil {
 		return user.User{}, err
@@ -30,12 +30,45 @@ func (s *Users) Get(ctx context.Context, id identity.UserID) (user.User, error) 
 	return item.user(), nil
 }
 
+// ByEmail returns the user name of the account that an e-mail address belongs to,
+// or fault.NotFound. An address that is held for an account still to be made
+// belongs to none yet.
+func (s *Users) ByEmail(ctx context.Context, email string) (string, error) {
+	var item emailItem
+	err := s.get(ctx, emailKey(email), &item)
+	if errors.Is(err, errNoItem) || err == nil && item.UserID == "" {
+		return "", fault.New(fault.NotFound, "no account has the e-mail address")
+	}
+	return item.Username, err
+}
+
+// EmailHeld reports whether an e-mail address belongs to an account, or is held
+// for one.
+func (s *Users) EmailHeld(ctx context.Context, email string) (bool, error) {
+	err := s.get(ctx, emailKey(email), &emailItem{})
+	if errors.Is(err, errNoItem) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// EndSessions ends the sessions of a user that began at the time given or before.
+// It fails with fault.NotFound if there is no such user.
+func (s *Users) EndSessions(ctx context.Context, id identity.UserID, at time.Time) error {
+	missing := errNoUser(id)
+	tx := s.begin()
+	tx.update(userKey(id), "SET sessions_ended_at = :at ADD version :one", map[string]any{":at": at, ":one": 1}, nil, missing)
+	return tx.run(ctx)
+}
+
+func errNoUser(id identity.UserID) error { return fault.New(fault.NotFound, "there is no user %q", id) }
+
 // putUser adds the writes that a new user is made of: the row, and the e-mail
 // address bound to it.
 func (tx *transaction) putUser(u user.User) {
 	tx.put(newUserItem(u), fault.New(fault.Conflict, "there is a user %q already", u.ID))
 	tx.put(emailItem{key: emailKey(u.Email), UserID: u.ID, Username: u.Username},
-		fault.New(fault.EmailTaken, "the e-mail address %q belongs to another account", u.Email))
+		fault.New(fault.EmailTaken, "the e-mail address belongs to another account"))
 }
 
 // A userItem is a user as it is stored. Those of a tenant are in the index

@@ -26,5 +26,11 @@ type User struct {
 	Version         int64
 }
 
+// Ended reports whether a session that began at authTime, which is in whole
+// seconds, is over.
+func (u User) Ended(authTime time.Time) bool {
+	return authTime.Unix() <= u.SessionsEndedAt.Unix()
+}
+
 // FoldEmail returns the form in which an e-mail address is unique.
 func FoldEmail(email string) string { return strings.ToLower(email) }
