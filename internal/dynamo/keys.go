@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -33,6 +34,13 @@ import (
 type key struct {
 	PK string `dynamodbav:"pk"`
 	SK string `dynamodbav:"sk"`
+}
+
+// name returns what the item is of: the part of its partition key after the
+// first word.
+func (k key) name() string {
+	_, name, _ := strings.Cut(k.PK, "#")
+	return name
 }
 
 func tenantKey(id identity.TenantID) key   { return key{"TENANT#" + string(id), "TENANT"} }

@@ -70,7 +70,7 @@ func (tx *transaction) replaceOperation(before, after operation.Operation) {
 }
 
 // An operationItem is an operation as it is stored. It is in the index due until
-// it has ended.
+// it has ended and its passwords are gone.
 type operationItem struct {
 	key
 	ID           operation.ID      `dynamodbav:"id"`
@@ -117,7 +117,7 @@ func newOperationItem(o operation.Operation) operationItem {
 	for _, step := range o.Steps {
 		item.Steps = append(item.Steps, stepItem(step))
 	}
-	if !o.Done() {
+	if !o.Done() || o.Secret != "" {
 		item.Due, item.DueAt = dueKey(dueOperation, shardOf(string(o.ID))), sortable(o.DueAt)
 	}
 	return item

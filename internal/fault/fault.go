@@ -6,6 +6,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -137,3 +138,21 @@ func (f Fields) Err() error {
 	}
 	return &Error{Kind: Invalid, Detail: "the request breaks a rule; errors lists each", Fields: f}
 }
+
+// kinds is every kind there is.
+var kinds = []Kind{
+	Malformed, Invalid, TooLarge, MediaType, KeyReused, InProgress,
+	Unauthenticated, TokenInvalid, TokenExpired, InvalidCredentials,
+	Forbidden, PlanCeiling, TenantSuspended, TenantInactive, TenantDeleting,
+	UserNotConfirmed, UserDisabled, NewPasswordRequired,
+	NotFound, MethodNotAllowed,
+	Conflict, SlugTaken, EmailTaken, UsernameTaken, SIPDomainTaken,
+	OperationRunning, OperationNotFailed, IllegalTransition, Stale,
+	QuotaExceeded, TooManyRequests,
+}
+
+// Kinds returns every kind there is.
+func Kinds() []Kind { return slices.Clone(kinds) }
+
+// Known reports whether k is one of the kinds.
+func (k Kind) Known() bool { return slices.Contains(kinds, k) }

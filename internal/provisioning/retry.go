@@ -14,13 +14,13 @@ import (
 // A Retrier runs failed operations again.
 type Retrier struct {
 	operations Operations
-	tenants    TenantStore
+	tenants    tenant.Store
 	vault      Vault
 	starter    Starter
 }
 
 // NewRetrier returns a Retrier.
-func NewRetrier(operations Operations, tenants TenantStore, vault Vault, starter Starter) *Retrier {
+func NewRetrier(operations Operations, tenants tenant.Store, vault Vault, starter Starter) *Retrier {
 	return &Retrier{operations, tenants, vault, starter}
 }
 

@@ -42,16 +42,11 @@ type Task struct {
 // A Runner runs steps and writes down how far an operation has come.
 type Runner struct {
 	operations Operations
-	tenants    TenantStore
-}
-
-// TenantStore is the store of tenants, as far as steps change them.
-type TenantStore interface {
-	tenant.Store
+	tenants    tenant.Store
 }
 
 // NewRunner returns a Runner.
-func NewRunner(operations Operations, tenants TenantStore) *Runner {
+func NewRunner(operations Operations, tenants tenant.Store) *Runner {
 	return &Runner{operations, tenants}
 }
 

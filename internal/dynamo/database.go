@@ -1,0 +1,192 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/operation"
+	"github.com/tenantry/tenantry/internal/tenant"
+)
+
+const (
+	tenantTag    = "tenantry:tenant"
+	operationTag = "tenantry:operation"
+	maxTableName = 255
+	shortID      = 8
+)
+
+// A DatabaseClient is what Databases uses of *dynamodb.Client.
+type DatabaseClient interface {
+	CreateTable(context.Context, *dynamodb.CreateTableInput, ...func(*dynamodb.Options)) (*dynamodb.CreateTableOutput, error)
+	DescribeTable(context.Context, *dynamodb.DescribeTableInput, ...func(*dynamodb.Options)) (*dynamodb.DescribeTableOutput, error)
+	DeleteTable(context.Context, *dynamodb.DeleteTableInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteTableOutput, error)
+	ListTagsOfResource(context.Context, *dynamodb.ListTagsOfResourceInput, ...func(*dynamodb.Options)) (*dynamodb.ListTagsOfResourceOutput, error)
+	DescribeTimeToLive(context.Context, *dynamodb.DescribeTimeToLiveInput, ...func(*dynamodb.Options)) (*dynamodb.DescribeTimeToLiveOutput, error)
+	UpdateTimeToLive(context.Context, *dynamodb.UpdateTimeToLiveInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateTimeToLiveOutput, error)
+	UpdateContinuousBackups(context.Context, *dynamodb.UpdateContinuousBackupsInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateContinuousBackupsOutput, error)
+	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
+}
+
+// Databases makes and removes the tables of dedicated tenants. It is the one
+// place that knows them.
+type Databases struct {
+	db    DatabaseClient
+	stack string
+}
+
+// NewDatabases returns the tables of the dedicated tenants of a stack.
+func NewDatabases(db DatabaseClient, stack string) *Databases { return &Databases{db, stack} }
+
+// Name returns the name of the tenant's table.
+func (s *Databases) Name(t tenant.Tenant) string {
+	id := strings.ReplaceAll(string(t.ID), "-", "")
+	name := s.stack + "-tenant-" + t.Slug
+	if room := maxTableName - shortID - 1; len(name) > room {
+		name = name[:room]
+	}
+	return name + "-" + id[:shortID]
+}
+
+// Create makes the tenant's table on behalf of an operation, or adopts the one
+// that the operation made. It fails with fault.Conflict if somebody else's has
+// the name, and with operation.ErrNotReady until it can be used.
+func (s *Databases) Create(ctx context.Context, t tenant.Tenant, id operation.ID) error {
+	name := s.Name(t)
+	table, err := s.owned(ctx, t, id)
+	if errors.Is(err, errNoItem) {
+		return s.create(ctx, t, id)
+	}
+	if err != nil {
+		return err
+	}
+	if table.TableStatus != types.TableStatusActive {
+		return operation.ErrNotReady
+	}
+	return s.setUp(ctx, name, t.SchemaVersion)
+}
+
+// create makes the table, and sets it up if it is there at once.
+func (s *Databases) create(ctx context.Context, t tenant.Tenant, id operation.ID) error {
+	name := s.Name(t)
+	out, err := s.db.CreateTable(ctx, &dynamodb.CreateTableInput{
+		TableName:   &name,
+		BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{
+			{AttributeName: new("pk"), AttributeType: types.ScalarAttributeTypeS},
+			{AttributeName: new("sk"), AttributeType: types.ScalarAttributeTypeS},
+		},
+		KeySchema: []types.KeySchemaElement{
+			{AttributeName: new("pk"), KeyType: types.KeyTypeHash},
+			{AttributeName: new("sk"), KeyType: types.KeyTypeRange},
+		},
+		Tags: []types.Tag{
+			{Key: new(tenantTag), Value: new(string(t.ID))},
+			{Key: new(operationTag), Value: new(string(id))},
+		},
+	})
+	if _, ok := errors.AsType[*types.ResourceInUseException](err); ok {
+		return operation.ErrNotReady // another call was first: whose it is will be seen
+	}
+	if err != nil {
+		return fmt.Errorf("create table %s: %w", name, err)
+	}
+	if out.TableDescription.TableStatus != types.TableStatusActive {
+		return operation.ErrNotReady
+	}
+	return s.setUp(ctx, name, t.SchemaVersion)
+}
+
+// owned returns the tenant's table. It fails with errNoItem if there is none,
+// and with fault.Conflict if it was not made by the operation for the tenant.
+func (s *Databases) owned(ctx context.Context, t tenant.Tenant, id operation.ID) (*types.TableDescription, error) {
+	name := s.Name(t)
+	out, err := s.db.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
+	if _, ok := errors.AsType[*types.ResourceNotFoundException](err); ok {
+		return nil, errNoItem
+	}
+	if err != nil {
+		return nil, fmt.Errorf("describe table %s: %w", name, err)
+	}
+	tags, err := s.db.ListTagsOfResource(ctx, &dynamodb.ListTagsOfResourceInput{ResourceArn: out.Table.TableArn})
+	if _, ok := errors.AsType[*types.ResourceNotFoundException](err); ok {
+		return nil, errNoItem
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the tags of table %s: %w", name, err)
+	}
+	found := map[string]string{}
+	for _, tag := range tags.Tags {
+		found[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	if found[tenantTag] != string(t.ID) || found[operationTag] != string(id) {
+		return nil, fault.New(fault.Conflict, "there is a table %s already, and it was not made for this tenant", name)
+	}
+	return out.Table, nil
+}
+
+// setUp makes a table that is active fit for use.
+func (s *Databases) setUp(ctx context.Context, name string, schemaVersion int) error {
+	ttl, err := s.db.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &name})
+	if err != nil {
+		return fmt.Errorf("describe the time to live of table %s: %w", name, err)
+	}
+	if d := ttl.TimeToLiveDescription; d == nil || d.TimeToLiveStatus == types.TimeToLiveStatusDisabled {
+		_, err := s.db.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
+			TableName:               &name,
+			TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: new("expires_at"), Enabled: new(true)},
+		})
+		if err != nil {
+			return fmt.Errorf("set the time to live of table %s: %w", name, err)
+		}
+	}
+	_, err = s.db.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
+		TableName:                        &name,
+		PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: new(true)},
+	})
+	if err != nil {
+		return fmt.Errorf("set point-in-time recovery of table %s: %w", name, err)
+	}
+	_, err = s.db.PutItem(ctx, &dynamodb.PutItemInput{TableName: &name, Item: map[string]types.AttributeValue{
+		"pk":             &types.AttributeValueMemberS{Value: "SCHEMA"},
+		"sk":             &types.AttributeValueMemberS{Value: "SCHEMA"},
+		"schema_version": &types.AttributeValueMemberN{Value: strconv.Itoa(schemaVersion)},
+	}})
+	if err != nil {
+		return fmt.Errorf("write the schema version of table %s: %w", name, err)
+	}
+	return nil
+}
+
+// Delete removes the tenant's table if the operation made it; another's is left
+// alone. It fails with operation.ErrNotReady until it is gone.
+func (s *Databases) Delete(ctx context.Context, t tenant.Tenant, id operation.ID) error {
+	table, err := s.owned(ctx, t, id)
+	if errors.Is(err, errNoItem) || errors.Is(err, fault.Conflict) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if table.TableStatus == types.TableStatusDeleting {
+		return operation.ErrNotReady
+	}
+	_, err = s.db.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: table.TableName})
+	if _, ok := errors.AsType[*types.ResourceInUseException](err); ok {
+		return operation.ErrNotReady // it is still being made
+	}
+	if _, ok := errors.AsType[*types.ResourceNotFoundException](err); ok {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("delete table %s: %w", *table.TableName, err)
+	}
+	return operation.ErrNotReady
+}

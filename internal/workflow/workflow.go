@@ -1,0 +1,77 @@
+// Package workflow starts and looks up executions of Step Functions.
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+	"github.com/go-json-experiment/json"
+
+	"github.com/tenantry/tenantry/internal/operation"
+)
+
+// A Client is what this package uses of *sfn.Client.
+type Client interface {
+	StartExecution(context.Context, *sfn.StartExecutionInput, ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error)
+	DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error)
+}
+
+// A Machine is one state machine. Each attempt of an operation is an execution
+// of it, named after both.
+type Machine struct {
+	client Client
+	arn    string
+}
+
+// NewMachine returns the state machine with the given ARN.
+func NewMachine(client Client, arn string) *Machine { return &Machine{client, arn} }
+
+// input is what the state machine starts with.
+type input struct {
+	OperationID operation.ID `json:"operation_id"`
+	Attempt     int          `json:"attempt"`
+}
+
+// Start starts the workflow of an operation's attempt. Starting what was started
+// is no error.
+func (m *Machine) Start(ctx context.Context, id operation.ID, attempt int) error {
+	text, err := json.Marshal(input{id, attempt})
+	if err != nil {
+		return fmt.Errorf("encode the input of operation %s: %w", id, err)
+	}
+	_, err = m.client.StartExecution(ctx, &sfn.StartExecutionInput{
+		StateMachineArn: &m.arn,
+		Name:            new(executionName(id, attempt)),
+		Input:           new(string(text)),
+	})
+	if _, ok := errors.AsType[*types.ExecutionAlreadyExists](err); ok {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("start the workflow of operation %s: %w", id, err)
+	}
+	return nil
+}
+
+// State says whether the execution of an operation's attempt was started, and
+// whether it still runs.
+func (m *Machine) State(ctx context.Context, id operation.ID, attempt int) (started, running bool, err error) {
+	arn := strings.Replace(m.arn, ":stateMachine:", ":execution:", 1) + ":" + executionName(id, attempt)
+	out, err := m.client.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &arn})
+	if _, ok := errors.AsType[*types.ExecutionDoesNotExist](err); ok {
+		return false, false, nil
+	}
+	if err != nil {
+		return false, false, fmt.Errorf("describe the workflow of operation %s: %w", id, err)
+	}
+	return true, out.Status == types.ExecutionStatusRunning, nil
+}
+
+func executionName(id operation.ID, attempt int) string {
+	return string(id) + "-" + strconv.Itoa(attempt)
+}
