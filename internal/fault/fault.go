@@ -130,6 +130,19 @@ func (f *Fields) AddParameter(name, format string, args ...any) {
 	*f = append(*f, Field{Parameter: name, Detail: fmt.Sprintf(format, args...)})
 }
 
+// And returns f and those of more that are about other parts of the input: what
+// could not be read breaks no further rule.
+func (f Fields) And(more Fields) Fields {
+	all := slices.Clone(f)
+	for _, field := range more {
+		same := func(old Field) bool { return old.Pointer == field.Pointer && old.Parameter == field.Parameter }
+		if !slices.ContainsFunc(f, same) {
+			all = append(all, field)
+		}
+	}
+	return all
+}
+
 // Err returns an Error of kind Invalid that holds the faults, or nil if there
 // are none.
 func (f Fields) Err() error {

@@ -66,7 +66,7 @@ func (s *Service) Onboard(ctx context.Context, a Account) error {
 func (s *Service) Found(ctx context.Context, a Account, r Request, receipt Receipt) (Result, error) {
 	owner := a.user(identity.Owner, identity.TenantID(a.ID))
 	r.Draft.ID = patch.Of(owner.TenantID)
-	r.Draft.Isolation = tenant.Pooled
+	r.Draft.Isolation = patch.Of(tenant.Pooled)
 	return s.request(ctx, identity.Caller{Subject: a.ID, Role: identity.Applicant}, r, &owner, receipt)
 }
 

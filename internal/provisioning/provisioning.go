@@ -31,20 +31,6 @@ type Passwords struct {
 	Webhook string
 }
 
-// Merge returns p with those of newer that it has.
-func (p Passwords) Merge(newer Passwords) Passwords {
-	if newer.Admin != "" {
-		p.Admin = newer.Admin
-	}
-	if newer.SIP != "" {
-		p.SIP = newer.SIP
-	}
-	if newer.Webhook != "" {
-		p.Webhook = newer.Webhook
-	}
-	return p
-}
-
 // Tenants is the store that new tenants come into.
 type Tenants interface {
 	// Create writes a new tenant and all that belongs to it, or nothing. It fails

@@ -15,6 +15,7 @@ import (
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
+	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/tenant"
 	"github.com/tenantry/tenantry/internal/user"
 )
@@ -30,33 +31,39 @@ const (
 // A Request asks for a tenant.
 type Request struct {
 	Draft tenant.Draft
-	// AdminEmail is the address of the tenant's first owner, or "".
-	AdminEmail string
-	Passwords  Passwords
+	// AdminEmail is the address of the tenant's first owner.
+	AdminEmail    patch.Field[string]
+	AdminPassword patch.Field[string]
+	SIPPassword   patch.Field[string]
+	WebhookSecret patch.Field[string]
 }
 
 // Faults returns every rule that the request breaks.
 func (r Request) Faults() fault.Fields {
 	f := r.Draft.Faults()
-	if r.AdminEmail != "" && !tenant.IsEmail(r.AdminEmail) {
+	if r.AdminEmail.Set && !tenant.IsEmail(r.AdminEmail.Value) {
 		f.Add("#/admin_email", "must be an e-mail address")
 	}
-	if p := r.Passwords.Admin; p != "" {
-		if r.AdminEmail == "" {
+	if r.AdminPassword.Set {
+		PasswordFault(&f, "#/admin_password", r.AdminPassword.Value)
+		if !r.AdminEmail.Set {
 			f.Add("#/admin_password", "needs an admin_email beside it")
 		}
-		PasswordFault(&f, "#/admin_password", p)
 	}
-	if r.Passwords.SIP != "" {
-		tenant.SecretFault(&f, "#/sip_password", r.Passwords.SIP)
+	if r.SIPPassword.Set {
+		tenant.SecretFault(&f, "#/sip_password", r.SIPPassword.Value)
 		if !r.Draft.SIPEnabled.Value {
 			f.Add("#/sip_password", "needs sip_enabled to be true")
 		}
 	}
-	if r.Passwords.Webhook != "" {
-		tenant.SecretFault(&f, "#/webhook_secret", r.Passwords.Webhook)
+	if r.WebhookSecret.Set {
+		tenant.SecretFault(&f, "#/webhook_secret", r.WebhookSecret.Value)
 	}
 	return f
+}
+
+func (r Request) passwords() Passwords {
+	return Passwords{Admin: r.AdminPassword.Value, SIP: r.SIPPassword.Value, Webhook: r.WebhookSecret.Value}
 }
 
 // PasswordFault adds a fault unless an account may have the password.
@@ -106,9 +113,10 @@ func (s *Service) request(ctx context.Context, c identity.Caller, r Request, own
 		return Result{}, err
 	}
 	result := Result{}
-	if r.Draft.SIPEnabled.Value && r.Passwords.SIP == "" {
-		r.Passwords.SIP = rand.Text()
-		result.SIPPassword = r.Passwords.SIP
+	passwords := r.passwords()
+	if r.Draft.SIPEnabled.Value && passwords.SIP == "" {
+		passwords.SIP = rand.Text()
+		result.SIPPassword = passwords.SIP
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	result.Tenant = r.Draft.Tenant(now)
@@ -116,8 +124,8 @@ func (s *Service) request(ctx context.Context, c identity.Caller, r Request, own
 		result.Tenant.OwnerID = &owner.ID
 	}
 	result.Operation = newOperation(result.Tenant, r, now)
-	if r.Passwords != (Passwords{}) {
-		secret, err := s.vault.Keep(ctx, result.Operation.ID, r.Passwords)
+	if passwords != (Passwords{}) {
+		secret, err := s.vault.Keep(ctx, result.Operation.ID, passwords)
 		if err != nil {
 			return Result{}, fmt.Errorf("keep the passwords of operation %s: %w", result.Operation.ID, err)
 		}
@@ -182,7 +190,7 @@ func newOperation(t tenant.Tenant, r Request, now time.Time) operation.Operation
 		TenantID:   t.ID,
 		State:      operation.Pending,
 		Attempt:    1,
-		AdminEmail: r.AdminEmail,
+		AdminEmail: r.AdminEmail.Value,
 		CreatedAt:  now,
 		DueAt:      now.Add(startWithin),
 		Version:    1,
@@ -211,9 +219,9 @@ func applies(step string, t tenant.Tenant, r Request) bool {
 	case stepDatabase:
 		return t.Isolation == tenant.Dedicated
 	case stepIdentity:
-		return r.AdminEmail != ""
+		return r.AdminEmail.Set
 	case stepSIP:
-		return t.SIPEnabled || r.Passwords.Webhook != ""
+		return t.SIPEnabled || r.WebhookSecret.Set
 	}
 	return slices.Contains(stepNames, step)
 }

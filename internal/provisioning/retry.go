@@ -8,6 +8,7 @@ import (
 
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/operation"
+	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/tenant"
 )
 
@@ -24,10 +25,16 @@ func NewRetrier(operations Operations, tenants tenant.Store, vault Vault, starte
 	return &Retrier{operations, tenants, vault, starter}
 }
 
+// NewPasswords take the place of those of the first request.
+type NewPasswords struct {
+	AdminPassword patch.Field[string]
+	SIPPassword   patch.Field[string]
+}
+
 // Retry runs a failed operation again, with new passwords where there are any.
 // It fails with fault.OperationNotFailed unless the operation failed, and with
 // fault.Invalid where it has no use for a password or needs one.
-func (r *Retrier) Retry(ctx context.Context, id operation.ID, newer Passwords) (operation.Operation, error) {
+func (r *Retrier) Retry(ctx context.Context, id operation.ID, newer NewPasswords) (operation.Operation, error) {
 	before, err := r.operations.Get(ctx, id)
 	if err != nil {
 		return before, err
@@ -57,16 +64,18 @@ func (r *Retrier) Retry(ctx context.Context, id operation.ID, newer Passwords) (
 
 // again returns the operation as it is before its next attempt, its passwords
 // kept.
-func (r *Retrier) again(ctx context.Context, o operation.Operation, t tenant.Tenant, newer Passwords) (operation.Operation, error) {
+func (r *Retrier) again(ctx context.Context, o operation.Operation, t tenant.Tenant, newer NewPasswords) (operation.Operation, error) {
 	old, err := r.vault.Open(ctx, o.ID)
 	if err != nil {
 		return o, fmt.Errorf("open the passwords of operation %s: %w", o.ID, err)
 	}
-	all := old.Merge(newer)
+	all := old
+	all.Admin = newer.AdminPassword.Or(old.Admin)
+	all.SIP = newer.SIPPassword.Or(old.SIP)
 	if err := retryFaults(o, t, newer, all).Err(); err != nil {
 		return o, err
 	}
-	if newer != (Passwords{}) {
+	if all != old {
 		if o.Secret, err = r.vault.Keep(ctx, o.ID, all); err != nil {
 			return o, fmt.Errorf("keep the passwords of operation %s: %w", o.ID, err)
 		}
@@ -83,16 +92,16 @@ func (r *Retrier) again(ctx context.Context, o operation.Operation, t tenant.Ten
 	return o, nil
 }
 
-func retryFaults(o operation.Operation, t tenant.Tenant, newer, all Passwords) fault.Fields {
+func retryFaults(o operation.Operation, t tenant.Tenant, newer NewPasswords, all Passwords) fault.Fields {
 	var f fault.Fields
-	if newer.Admin != "" {
-		PasswordFault(&f, "#/admin_password", newer.Admin)
+	if newer.AdminPassword.Set {
+		PasswordFault(&f, "#/admin_password", newer.AdminPassword.Value)
 		if o.AdminEmail == "" {
 			f.Add("#/admin_password", "is of no use: the operation makes no account")
 		}
 	}
-	if newer.SIP != "" {
-		tenant.SecretFault(&f, "#/sip_password", newer.SIP)
+	if newer.SIPPassword.Set {
+		tenant.SecretFault(&f, "#/sip_password", newer.SIPPassword.Value)
 		if !t.SIPEnabled {
 			f.Add("#/sip_password", "is of no use: the tenant has no SIP")
 		}

@@ -178,4 +178,3 @@ func change(ctx context.Context, tenants tenant.Store, id identity.TenantID, edi
 	}
 	return nil
 }
-

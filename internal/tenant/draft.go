@@ -25,7 +25,7 @@ type Draft struct {
 	ID        patch.Field[identity.TenantID] // given when importing
 	Slug      patch.Field[string]            // derived from the name where it is left out
 	Country   patch.Field[*string]
-	Isolation Isolation // where the draft leaves it to the way the tenant comes about
+	Isolation patch.Field[Isolation] // dedicated where it is left out
 }
 
 // Tenant returns the tenant that d describes, with its status provisioning.
@@ -48,7 +48,7 @@ func (d Draft) Tenant(now time.Time) Tenant {
 		RetentionDays:         defaultRetentionDays,
 		WebhookTimeoutSeconds: defaultWebhookSeconds,
 		MetaData:              "{}",
-		Isolation:             d.Isolation,
+		Isolation:             d.Isolation.Or(Dedicated),
 		SchemaVersion:         firstSchemaVersion,
 		CreatedAt:             now,
 		UpdatedAt:             now,
@@ -75,7 +75,7 @@ func (d Draft) Faults() fault.Fields {
 // give.
 func (d Draft) CheckCeiling(c identity.Caller) error {
 	plan := Plans[Starter]
-	return d.Tenant(time.Time{}).checkCeiling(Tenant{
+	return d.Tenant(time.Time{}).checkSelfService(Tenant{
 		BillingPlan:        Starter,
 		MaxConcurrentCalls: plan.MaxConcurrentCalls,
 		MonthlyCallLimit:   plan.MonthlyCallLimit,

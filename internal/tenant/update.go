@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
@@ -22,11 +24,9 @@ const (
 // A Patch is a change of a tenant.
 type Patch struct {
 	Settings
+	Secrets      SecretSettings
 	Status       patch.Field[Status]
 	StatusReason patch.Field[*string]
-	// Others counts the members of the request besides status, since an inactive
-	// tenant takes nothing but the status active.
-	Others int
 }
 
 // An Editor returns the change that a client asks for of the tenant as it is
@@ -43,120 +43,162 @@ type Store interface {
 	Update(ctx context.Context, before, after Tenant) error
 }
 
-// A Service applies the rules for changing tenants on top of a Store.
+// A Service applies the rules for changing tenants on top of a Store and a
+// Vault.
 type Service struct {
 	store Store
+	vault Vault
 }
 
-// NewService returns a Service that keeps its tenants in store.
-func NewService(store Store) *Service { return &Service{store} }
+// NewService returns a Service that keeps its tenants in store, and their secrets
+// in vault.
+func NewService(store Store, vault Vault) *Service { return &Service{store, vault} }
 
-// Update changes a tenant and returns it as it is then. It fails with
-// fault.Stale if ifMatch is neither 0 nor the tenant's version, and with the
-// faults of AdmitWriter. Where ifMatch is 0 and another change comes in between,
-// the change is made on top of that.
-func (s *Service) Update(ctx context.Context, c identity.Caller, id identity.TenantID, ifMatch int64, edit Editor) (Tenant, error) {
+// Updated is what an update gave rise to.
+type Updated struct {
+	Tenant Tenant
+	// SIPPassword is the password that was made for the tenant, or "" if it has
+	// one or brought its own. It is shown once.
+	SIPPassword string
+}
+
+// Update changes a tenant. It fails with fault.Stale if versions, where there are
+// any, do not hold the tenant's version, and with the faults of AdmitWriter.
+// Without versions, where another change comes in between, the change is made on
+// top of that.
+func (s *Service) Update(ctx context.Context, c identity.Caller, id identity.TenantID, versions []int64, edit Editor) (Updated, error) {
 	for attempt := 1; ; attempt++ {
-		t, err := s.tryUpdate(ctx, c, id, ifMatch, edit)
+		updated, err := s.tryUpdate(ctx, c, id, versions, edit)
 		if !errors.Is(err, fault.Conflict) || attempt == updateAttempts {
-			return t, err
+			return updated, err
 		}
 		if err := pause(ctx, attempt); err != nil {
-			return Tenant{}, err
+			return Updated{}, err
 		}
 	}
 }
 
-func (s *Service) tryUpdate(ctx context.Context, c identity.Caller, id identity.TenantID, ifMatch int64, edit Editor) (Tenant, error) {
+func (s *Service) tryUpdate(ctx context.Context, c identity.Caller, id identity.TenantID, versions []int64, edit Editor) (Updated, error) {
 	before, err := s.store.Get(ctx, id)
 	if err != nil {
-		return Tenant{}, err
+		return Updated{}, err
 	}
 	if err := before.AdmitReader(c); err != nil {
-		return Tenant{}, err
+		return Updated{}, err
 	}
-	if ifMatch != 0 && ifMatch != before.Version {
-		return Tenant{}, fault.New(fault.Stale, "the tenant has changed since; get it again and look at what changed")
+	if versions != nil && !slices.Contains(versions, before.Version) {
+		return Updated{}, fault.New(fault.Stale, "the tenant has changed since; get it again and look at what changed")
 	}
-	after, err := before.edited(c, edit)
+	p, faults := edit(before)
+	after, err := p.apply(before, c, faults)
 	if err != nil {
-		return Tenant{}, err
+		return Updated{}, err
 	}
-	if after == before {
-		return before, nil
+	generated, err := s.writeSecrets(ctx, before, &after, p.Secrets)
+	if err != nil {
+		return Updated{}, fmt.Errorf("secrets of tenant %s: %w", id, err)
+	}
+	if reflect.DeepEqual(after, before) {
+		return Updated{Tenant: before}, nil
 	}
 	after.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
 	after.Version = before.Version + 1
-	if err := s.store.Update(ctx, before, after); err != nil {
-		return Tenant{}, fmt.Errorf("update tenant %s: %w", id, err)
+	err = s.store.Update(ctx, before, after)
+	s.settleSecrets(ctx, before, after, err)
+	if err != nil {
+		return Updated{}, fmt.Errorf("update tenant %s: %w", id, err)
 	}
-	return after, nil
+	return Updated{after, generated}, nil
 }
 
-// edited returns the tenant with the change that the client asks for, if every
-// rule allows it.
-func (t Tenant) edited(c identity.Caller, edit Editor) (Tenant, error) {
-	p, faults := edit(t)
-	if !p.wakes(t) {
+// apply returns t with the change, if every rule allows it. Faults are what is
+// wrong with the change besides.
+func (p Patch) apply(t Tenant, c identity.Caller, faults fault.Fields) (Tenant, error) {
+	after := p.Settings.apply(t)
+	after.Name = strings.TrimSpace(after.Name)
+	if !p.wakes(t, after) {
 		if err := t.AdmitWriter(c); err != nil {
 			return Tenant{}, err
 		}
 	}
-	after := p.Settings.apply(t)
-	after.Name = strings.TrimSpace(after.Name)
-	p.statusFaults(t, &faults)
-	for _, rule := range after.faults() {
-		if !slices.ContainsFunc(faults, func(f fault.Field) bool { return f.Pointer == rule.Pointer }) {
-			faults = append(faults, rule)
-		}
+	next := p.Status.Or(t.Status)
+	if next != t.Status && (next == Suspended || t.Status == Suspended) && !c.IsPlatformAdmin() {
+		return Tenant{}, fault.New(fault.Forbidden, "only a platform admin may suspend a tenant, or lift that")
 	}
-	if err := faults.Err(); err != nil {
+	faults = append(faults, p.Secrets.Faults()...)
+	faults = append(faults, p.secretFaults(t, after)...)
+	faults = append(faults, p.statusFaults(t)...)
+	if err := faults.With(after.faults()).Err(); err != nil {
 		return Tenant{}, err
 	}
-	if err := errors.Join(after.checkCeiling(t, c), after.checkCompliance(t, c)); err != nil {
+	if err := after.checkSelfService(t, c); err != nil {
 		return Tenant{}, err
 	}
-	return after.withStatus(p, c)
-}
-
-// wakes reports whether p does nothing but take an inactive tenant back into
-// service.
-func (p Patch) wakes(t Tenant) bool {
-	return t.Status == Inactive && p.Others == 0 && p.Status == patch.Of(Active)
-}
-
-func (p Patch) statusFaults(t Tenant, f *fault.Fields) {
-	next := p.Status.Or(t.Status)
-	if next != t.Status && !slices.Contains(settable, next) {
-		f.Add("#/status", "must be %s, %s or %s", Active, Inactive, Suspended)
-	}
-	reason := p.StatusReason.Or(t.StatusReason)
-	switch {
-	case next == Suspended && (reason == nil || strings.TrimSpace(*reason) == ""):
-		f.Add("#/status_reason", "is required when a tenant is suspended")
-	case reason != nil && len([]rune(*reason)) > maxReason:
-		f.Add("#/status_reason", "must be at most %d characters", maxReason)
-	}
-}
-
-const maxReason = 500
-
-// withStatus returns the tenant with the status and reason that p asks for. A
-// reason belongs to the status that it was given with.
-func (t Tenant) withStatus(p Patch, c identity.Caller) (Tenant, error) {
-	next := p.Status.Or(t.Status)
 	if next != t.Status {
 		if err := t.Status.CanBecome(next); err != nil {
 			return Tenant{}, err
 		}
-		if (next == Suspended || t.Status == Suspended) && !c.IsPlatformAdmin() {
-			return Tenant{}, fault.New(fault.Forbidden, "only a platform admin may suspend a tenant, or lift that")
-		}
-		t.Status, t.StatusReason = next, nil
 	}
-	t.StatusReason = p.StatusReason.Or(t.StatusReason)
-	return t, nil
+	after.Status, after.StatusReason = next, p.reason(t)
+	return after, nil
 }
+
+// wakes reports whether p does nothing but take an inactive tenant back into
+// service. After is the tenant with the settings of p.
+func (p Patch) wakes(t, after Tenant) bool {
+	return t.Status == Inactive && p.Status == patch.Of(Active) && p.reason(t) == nil &&
+		p.Secrets == SecretSettings{} && reflect.DeepEqual(after, t)
+}
+
+// secretFaults refuses secrets for a tenant whose provisioning failed: when it is
+// retried, that brings its own.
+func (p Patch) secretFaults(t, after Tenant) fault.Fields {
+	var f fault.Fields
+	if t.Status != Failed {
+		return nil
+	}
+	if after.SIPEnabled && !t.SIPEnabled {
+		f.Add("#/sip_enabled", "cannot be turned on before the tenant is provisioned")
+	}
+	if p.Secrets.SIPPassword.Set {
+		f.Add("#/sip_password", "cannot be set before the tenant is provisioned; send it with POST /operations/{operation_id}/retry")
+	}
+	if p.Secrets.WebhookSecret.Set {
+		f.Add("#/webhook_secret", "cannot be set before the tenant is provisioned")
+	}
+	return f
+}
+
+func (p Patch) statusFaults(t Tenant) fault.Fields {
+	var f fault.Fields
+	next, reason := p.Status.Or(t.Status), p.reason(t)
+	if next != t.Status && !slices.Contains(settable, next) {
+		f.Add("#/status", "must be %s, %s or %s", Active, Inactive, Suspended)
+	}
+	switch {
+	case next == Suspended && (reason == nil || strings.TrimSpace(*reason) == ""):
+		f.Add("#/status_reason", "is required when a tenant is suspended")
+	case reason != nil && utf8.RuneCountInString(*reason) > maxReason:
+		f.Add("#/status_reason", "must be at most %d characters", maxReason)
+	}
+	return f
+}
+
+// reason returns the reason of the status that the tenant is to have. A reason
+// belongs to the status that it was given with: one that is sent back as it was
+// says nothing of a new status, unless that needs one.
+func (p Patch) reason(t Tenant) *string {
+	next := p.Status.Or(t.Status)
+	switch {
+	case next == t.Status:
+		return p.StatusReason.Or(t.StatusReason)
+	case next != Suspended && reflect.DeepEqual(p.StatusReason.Value, t.StatusReason):
+		return nil
+	}
+	return p.StatusReason.Value
+}
+
+const maxReason = 500
 
 // pause waits a random while, longer with each attempt, so that those who met
 // once do not meet again.
