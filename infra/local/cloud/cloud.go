@@ -68,7 +68,7 @@ func New(o Options) *Endpoint {
 		},
 	}
 	if o.Strict {
-		e.services["secretsmanager"] = newSecrets(moto)
+		e.services["secretsmanager"] = newSecrets(moto, client)
 	}
 	return e
 }

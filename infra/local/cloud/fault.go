@@ -5,7 +5,6 @@ import (
 	"context"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 
 	"github.com/tenantry/tenantry/infra/local/cloud/awsjson"
@@ -102,7 +101,16 @@ func (o *observer) serve(w http.ResponseWriter, r *http.Request, c Call, service
 			Message: cmp.Or(fault.Message, "injected fault"),
 		})
 	case LoseAnswer:
-		service.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithoutCancel(r.Context())))
+		service.ServeHTTP(nobody{}, r.WithContext(context.WithoutCancel(r.Context())))
 		panic(http.ErrAbortHandler) // closes the connection
 	}
 }
+
+// nobody gets an answer that is lost.
+type nobody struct{}
+
+func (nobody) Header() http.Header { return http.Header{} }
+
+func (nobody) Write(b []byte) (int, error) { return len(b), nil }
+
+func (nobody) WriteHeader(int) {}

@@ -2,11 +2,10 @@ package cloud
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -24,14 +23,15 @@ const (
 
 // secrets is Secrets Manager with the limits that moto does not have.
 type secrets struct {
-	moto http.Handler
+	moto   http.Handler
+	client *awsjson.Client
 
 	mu   sync.Mutex
 	gone map[string]time.Time // when a name becomes free
 }
 
-func newSecrets(moto http.Handler) *secrets {
-	return &secrets{moto: moto, gone: map[string]time.Time{}}
+func newSecrets(moto http.Handler, client *awsjson.Client) *secrets {
+	return &secrets{moto: moto, client: client, gone: map[string]time.Time{}}
 }
 
 func (s *secrets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -43,7 +43,6 @@ func (s *secrets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	var in struct {
 		Name                       string
-		SecretID                   string `json:"SecretId"`
 		SecretString               string
 		SecretBinary               []byte
 		ForceDeleteWithoutRecovery bool
@@ -59,7 +58,7 @@ func (s *secrets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		awsjson.WriteError(w, awsjson.Errorf("InvalidRequestException",
 			"You can't create this secret because a secret with this name is already scheduled for deletion."))
 	case operation == "DeleteSecret" && in.ForceDeleteWithoutRecovery:
-		s.delete(w, r, in.SecretID)
+		s.delete(w, r, body)
 	default:
 		s.moto.ServeHTTP(w, r)
 	}
@@ -78,27 +77,33 @@ func (s *secrets) taken(name string) bool {
 }
 
 // delete lets moto delete a secret, and keeps its name for a while.
-func (s *secrets) delete(w http.ResponseWriter, r *http.Request, id string) {
-	answer := httptest.NewRecorder()
-	s.moto.ServeHTTP(answer, r)
-	if answer.Code == http.StatusOK {
-		s.mu.Lock()
-		s.gone[secretName(id)] = time.Now().Add(deletionDelay)
-		s.mu.Unlock()
+func (s *secrets) delete(w http.ResponseWriter, r *http.Request, body []byte) {
+	region, _ := awsjson.Scope(r.Header)
+	region = cmp.Or(region, "us-east-1")
+	var in struct {
+		SecretID string `json:"SecretId"`
 	}
-	for name, values := range answer.Header() {
-		w.Header()[name] = values
+	_ = json.Unmarshal(body, &in) // ServeHTTP has decoded it
+	var secret struct{ Name string }
+	describeErr := s.client.Call(r.Context(), region, "secretsmanager", "secretsmanager.DescribeSecret", in, &secret)
+	status, answer, err := s.client.Do(r.Context(), region, "secretsmanager", "secretsmanager.DeleteSecret", body)
+	switch {
+	case err != nil:
+		awsjson.WriteError(w, err)
+		return
+	case status != http.StatusOK:
+		awsjson.WriteError(w, awsjson.DecodeError(status, answer))
+		return
 	}
-	w.WriteHeader(answer.Code)
-	_, _ = w.Write(answer.Body.Bytes()) // a caller that went away does not read its answer
+	if describeErr == nil { // otherwise there was no secret to delete, which AWS forgives
+		s.keep(secret.Name)
+	}
+	awsjson.WriteBody(w, status, answer)
 }
 
-var secretARN = regexp.MustCompile(`^arn:[^:]*:secretsmanager:[^:]*:[^:]*:secret:(.*)-[A-Za-z0-9]{6}$`)
-
-// secretName returns the name in a secret's ARN, or what is a name already.
-func secretName(id string) string {
-	if m := secretARN.FindStringSubmatch(id); m != nil {
-		return m[1]
-	}
-	return id
+// keep keeps a name from being used for a while.
+func (s *secrets) keep(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone[name] = time.Now().Add(deletionDelay)
 }

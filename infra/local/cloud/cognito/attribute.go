@@ -1,7 +1,6 @@
 package cognito
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -127,6 +126,8 @@ func checkUsername(name string) error {
 	return nil
 }
 
+const maxPassword = 256
+
 type passwordPolicy struct {
 	MinimumLength    int
 	RequireUppercase bool
@@ -141,6 +142,8 @@ func (p passwordPolicy) check(password string) error {
 	switch {
 	case len([]rune(password)) < p.MinimumLength:
 		fault = "Password not long enough"
+	case len([]rune(password)) > maxPassword:
+		fault = "Password too long"
 	case p.RequireUppercase && !strings.ContainsFunc(password, unicode.IsUpper):
 		fault = "Password must have uppercase characters"
 	case p.RequireLowercase && !strings.ContainsFunc(password, unicode.IsLower):
@@ -152,5 +155,5 @@ func (p passwordPolicy) check(password string) error {
 	default:
 		return nil
 	}
-	return awsjson.Errorf("InvalidPasswordException", "%s", fmt.Sprintf("Password did not conform with policy: %s", fault))
+	return awsjson.Errorf("InvalidPasswordException", "Password did not conform with policy: %s", fault)
 }

@@ -153,11 +153,9 @@ func operation[In any](do func(*Front, context.Context, In) (any, error)) handle
 // pass hands a request to moto as it is, but for the user name, which moto
 // takes to be case-sensitive always.
 func (f *Front) pass(ctx context.Context, c *call) (any, error) {
-	in := map[string]any{}
-	if len(c.body) > 0 {
-		if err := json.Unmarshal(c.body, &in); err != nil {
-			return nil, awsjson.Errorf("SerializationException", "the request is not what %s takes: %v", c.operation, err)
-		}
+	in, err := c.decode()
+	if err != nil {
+		return nil, err
 	}
 	id, _ := in["UserPoolId"].(string)
 	if p, ok := f.pools.pool(id); ok {
@@ -166,12 +164,25 @@ func (f *Front) pass(ctx context.Context, c *call) (any, error) {
 			in["Username"] = p.canonical(name)
 		}
 	}
+	return f.send(ctx, c, in)
+}
+
+func (c *call) decode() (map[string]any, error) {
+	in := map[string]any{}
+	if err := json.Unmarshal(c.body, &in); err != nil {
+		return nil, awsjson.Errorf("SerializationException", "the request is not what %s takes: %v", c.operation, err)
+	}
+	return in, nil
+}
+
+// send sends what a request has become, and returns moto's answer as it is.
+func (f *Front) send(ctx context.Context, c *call, in map[string]any) (any, error) {
 	var out json.RawMessage
 	if err := f.call(ctx, c.region, c.operation, in, &out); err != nil {
 		return nil, err
 	}
 	if out == nil {
-		return nil, nil
+		return empty{}, nil
 	}
 	return out, nil
 }

@@ -220,14 +220,19 @@ func (s *pools) forgetClient(id string) {
 
 // changePool lets moto create or update a pool and remembers what it is now.
 func (f *Front) changePool(ctx context.Context, c *call) (any, error) {
-	answer, err := f.pass(ctx, c)
+	in, err := c.decode()
+	if err != nil {
+		return nil, err
+	}
+	completePolicy(in)
+	answer, err := f.send(ctx, c, in)
 	if err != nil {
 		return nil, err
 	}
 	var id struct {
 		UserPoolID string `json:"UserPoolId"`
 	}
-	_ = json.Unmarshal(c.body, &id) // pass has decoded it
+	id.UserPoolID, _ = in["UserPoolId"].(string)
 	if body, ok := answer.(json.RawMessage); ok && id.UserPoolID == "" {
 		var created struct {
 			UserPool struct {
@@ -245,6 +250,22 @@ func (f *Front) changePool(ctx context.Context, c *call) (any, error) {
 	}
 	f.pools.keep(&described.UserPool)
 	return answer, nil
+}
+
+// completePolicy writes out the defaults of a password policy, of which moto
+// has others.
+func completePolicy(in map[string]any) {
+	policies, _ := in["Policies"].(map[string]any)
+	policy, ok := policies["PasswordPolicy"].(map[string]any)
+	if !ok {
+		return
+	}
+	policy["MaximumLength"] = maxPassword + 1 // moto takes it to be too long
+	for _, rule := range []string{"RequireUppercase", "RequireLowercase", "RequireNumbers", "RequireSymbols"} {
+		if policy[rule] == nil {
+			policy[rule] = false
+		}
+	}
 }
 
 func (f *Front) deletePool(ctx context.Context, c *call) (any, error) {

@@ -126,7 +126,7 @@ func (f *Front) signedIn(ctx context.Context, client *client, u *user) (any, err
 		return nil, err
 	}
 	s := f.sessions.begin(client, u)
-	result, err := issue(client, s, u, groups)
+	result, err := issueTokens(client, s, u, groups)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (f *Front) refresh(ctx context.Context, client *client, params map[string]s
 	if err != nil {
 		return nil, err
 	}
-	result, err := issue(client, &s, u, groups)
+	result, err := issueTokens(client, &s, u, groups)
 	if err != nil {
 		return nil, err
 	}

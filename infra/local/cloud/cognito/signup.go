@@ -162,7 +162,7 @@ func (f *Front) confirmed(ctx context.Context, p *pool, u *user, clientID string
 		clientID: clientID,
 		username: u.Username,
 		request:  postConfirmationRequest{u.triggerAttributes(), metadata},
-		response: &json.RawMessage{},
+		response: &empty{},
 	})
 }
 

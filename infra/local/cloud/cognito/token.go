@@ -33,17 +33,15 @@ type signingKey struct {
 
 func newSigner() *signer { return &signer{newSigningKey(), newSigningKey()} }
 
-// newSigningKey begins to make a key, which takes a while, and returns at once.
+// newSigningKey returns a key that is made, which takes a while, when first used.
 func newSigningKey() *signingKey {
-	k := &signingKey{id: base64.StdEncoding.EncodeToString(randomBytes(32)), key: sync.OnceValue(func() *rsa.PrivateKey {
+	return &signingKey{id: base64.StdEncoding.EncodeToString(randomBytes(32)), key: sync.OnceValue(func() *rsa.PrivateKey {
 		key, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
 			panic(err) // crypto/rand never fails
 		}
 		return key
 	})}
-	go k.key()
-	return k
 }
 
 func (k *signingKey) sign(claims jwt.MapClaims) (string, error) {
@@ -105,8 +103,8 @@ type tokens struct {
 	TokenType    string
 }
 
-// issue signs tokens for a session, as they are valid from now.
-func issue(c *client, s *session, u *user, groups []string) (*tokens, error) {
+// issueTokens signs tokens for a session, as they are valid from now.
+func issueTokens(c *client, s *session, u *user, groups []string) (*tokens, error) {
 	now := time.Now()
 	common := jwt.MapClaims{
 		"sub":        u.sub(),

@@ -117,8 +117,19 @@ func (s triggers) fire(ctx context.Context, t trigger) error {
 	case functionError != "":
 		return awsjson.Errorf("UserLambdaValidationException", "%s failed with error %s.", name, errorMessage(payload))
 	}
-	out := struct{ Response any }{t.response}
-	if err := json.Unmarshal(payload, &out); err != nil || out.Response == nil {
+	return t.read(payload)
+}
+
+// read takes the response out of what the function returned.
+func (t trigger) read(payload []byte) error {
+	var out struct {
+		Response *json.RawMessage `json:"response"`
+	}
+	err := json.Unmarshal(payload, &out)
+	if err == nil && out.Response != nil {
+		err = json.Unmarshal(*out.Response, t.response)
+	}
+	if err != nil || out.Response == nil {
 		return awsjson.Errorf("InvalidLambdaResponseException", "Unrecognizable lambda output")
 	}
 	return nil
