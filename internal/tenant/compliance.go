@@ -2,16 +2,18 @@ package tenant
 
 import (
 	"bytes"
+	"math/big"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/tenantry/tenantry/internal/fault"
-	"github.com/tenantry/tenantry/internal/identity"
 )
 
 const (
 	minRetentionHIPAA = 30
 	maxRetentionPCI   = 365
+	minCardDigits     = 13
+	maxCardDigits     = 19
 )
 
 // A complianceRule is what a compliance flag asks of a tenant.
@@ -50,12 +52,8 @@ func (t Tenant) complianceFaults() fault.Fields {
 	return f
 }
 
-// checkCompliance fails with fault.Forbidden if anyone but a platform admin
-// turns a policy off.
-func (t Tenant) checkCompliance(before Tenant, c identity.Caller) error {
-	if c.IsPlatformAdmin() {
-		return nil
-	}
+// policyFaults returns the policies that the change from before to t turns off.
+func (t Tenant) policyFaults(before Tenant) fault.Fields {
 	var f fault.Fields
 	if before.HIPAAEnabled && !t.HIPAAEnabled {
 		f.Add("#/hipaa_enabled", "can be turned off by a platform admin only")
@@ -63,10 +61,7 @@ func (t Tenant) checkCompliance(before Tenant, c identity.Caller) error {
 	if before.PCIEnabled && !t.PCIEnabled {
 		f.Add("#/pci_enabled", "can be turned off by a platform admin only")
 	}
-	if len(f) == 0 {
-		return nil
-	}
-	return &fault.Error{Kind: fault.Forbidden, Detail: "only a platform admin may turn a compliance policy off", Fields: f}
+	return f
 }
 
 // holdsCardNumber reports whether any string or number of a JSON text is a card
@@ -78,30 +73,70 @@ func holdsCardNumber(text string) bool {
 		if err != nil {
 			return false
 		}
-		if kind := token.Kind(); (kind == '"' || kind == '0') && hasCardNumber(token.String()) {
-			return true
+		switch token.Kind() {
+		case '"':
+			if hasCardNumber(token.String()) {
+				return true
+			}
+		case '0':
+			if hasCardNumber(plainNumber(token.String())) {
+				return true
+			}
 		}
 	}
 }
 
-// hasCardNumber reports whether s holds a run of 13 to 19 digits, spaces and
-// hyphens ignored, that passes the Luhn check (ISO/IEC 7812-1, annex B).
+// plainNumber writes a JSON number without an exponent, if it is an integer that
+// could be a card number.
+func plainNumber(s string) string {
+	n, _, err := big.ParseFloat(s, 10, 128, big.ToNearestEven)
+	if err != nil || !n.IsInt() || n.MantExp(nil) > 64 {
+		return s
+	}
+	return n.Text('f', 0)
+}
+
+// hasCardNumber reports whether s holds 13 to 19 digits that pass the Luhn check
+// (ISO/IEC 7812-1, annex B), in groups that nothing but spaces and hyphens
+// separates. Other groups may stand around them: a date, or the security code.
 func hasCardNumber(s string) bool {
 	var digits []byte
+	var starts []int // of the groups, in digits
 	for i := 0; i <= len(s); i++ {
 		switch {
-		case i < len(s) && s[i] >= '0' && s[i] <= '9':
+		case i < len(s) && isDigit(s[i]):
+			if i == 0 || !isDigit(s[i-1]) {
+				starts = append(starts, len(digits))
+			}
 			digits = append(digits, s[i]-'0')
 		case i < len(s) && (s[i] == ' ' || s[i] == '-'):
 		default:
-			if len(digits) >= 13 && len(digits) <= 19 && luhn(digits) {
+			if groupsHoldCardNumber(digits, append(starts, len(digits))) {
 				return true
 			}
-			digits = digits[:0]
+			digits, starts = digits[:0], starts[:0]
 		}
 	}
 	return false
 }
+
+// groupsHoldCardNumber looks at every row of neighbouring groups, which begin and
+// end at bounds.
+func groupsHoldCardNumber(digits []byte, bounds []int) bool {
+	for i, from := range bounds {
+		for _, to := range bounds[i+1:] {
+			if to-from > maxCardDigits {
+				break
+			}
+			if to-from >= minCardDigits && luhn(digits[from:to]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 func luhn(digits []byte) bool {
 	sum := 0

@@ -5,10 +5,9 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"golang.org/x/text/language"
 
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
@@ -25,6 +24,7 @@ const (
 	maxRetention   = 3650
 	maxWebhookWait = 60
 	maxEmail       = 254
+	maxURL         = 2048
 )
 
 var (
@@ -65,6 +65,9 @@ func (t Tenant) faults() fault.Fields {
 		f.Add("#/webhook_url", "must be an https URL with a public host name or address")
 	}
 	between(&f, "#/webhook_timeout_seconds", t.WebhookTimeoutSeconds, 1, maxWebhookWait)
+	if !strings.HasPrefix(t.MetaData, "{") {
+		f.Add("#/meta_data", "must be an object")
+	}
 	if len(t.MetaData) > maxMetaData {
 		f.Add("#/meta_data", "must be at most %d bytes of JSON", maxMetaData)
 	}
@@ -101,23 +104,11 @@ func notNegative(f *fault.Fields, pointer string, n int) {
 	}
 }
 
-// SecretFault adds a fault unless the secret is of a good length.
-func SecretFault(f *fault.Fields, pointer, secret string) {
-	if n := utf8.RuneCountInString(secret); n < minSecret || n > maxSecret {
-		f.Add(pointer, "must be %d to %d characters", minSecret, maxSecret)
-	}
-}
-
 // IsEmail reports whether s is an address that mail can be sent to, without a
 // display name.
 func IsEmail(s string) bool {
 	a, err := mail.ParseAddress(s)
 	return err == nil && a.Address == s && len(s) <= maxEmail && isHostName(strings.ToLower(s[strings.LastIndexByte(s, '@')+1:]))
-}
-
-func isCountry(code string) bool {
-	region, err := language.ParseRegion(code)
-	return err == nil && len(code) == 2 && region.String() == code && region.IsCountry() && region.Canonicalize() == region
 }
 
 func isHostName(s string) bool {
@@ -128,8 +119,13 @@ func isHostName(s string) bool {
 // reaching its own network.
 func isPublicHTTPS(s string) bool {
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || len(s) > 2048 {
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || len(s) > maxURL {
 		return false
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return false
+		}
 	}
 	host := strings.ToLower(u.Hostname())
 	if addr, err := netip.ParseAddr(host); err == nil {
@@ -143,20 +139,29 @@ func isPublicHTTPS(s string) bool {
 	return isHostName(host)
 }
 
+// reservedNetworks are not on the internet, or lead to IPv4 addresses that may
+// not be (RFC 6890).
 var reservedNetworks = []netip.Prefix{
-	netip.MustParsePrefix("100.64.0.0/10"), // shared address space, RFC 6598
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("100.64.0.0/10"),
 	netip.MustParsePrefix("192.0.0.0/24"),
 	netip.MustParsePrefix("192.0.2.0/24"),
+	netip.MustParsePrefix("192.88.99.0/24"),
 	netip.MustParsePrefix("198.18.0.0/15"),
 	netip.MustParsePrefix("198.51.100.0/24"),
 	netip.MustParsePrefix("203.0.113.0/24"),
 	netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("64:ff9b::/96"), // holds an IPv4 address
+	netip.MustParsePrefix("2001::/23"),
 	netip.MustParsePrefix("2001:db8::/32"),
+	netip.MustParsePrefix("2002::/16"),
+	netip.MustParsePrefix("3fff::/20"),
 }
 
+// allocatedIPv6 is all of IPv6 that is given out so far.
+var allocatedIPv6 = netip.MustParsePrefix("2000::/3")
+
 func isPublicAddress(a netip.Addr) bool {
-	if !a.IsGlobalUnicast() || a.IsPrivate() {
+	if !a.IsGlobalUnicast() || a.IsPrivate() || a.Is6() && !allocatedIPv6.Contains(a) {
 		return false
 	}
 	for _, network := range reservedNetworks {
@@ -167,17 +172,33 @@ func isPublicAddress(a netip.Addr) bool {
 	return true
 }
 
-// CeilingFaults fails with fault.PlanCeiling, naming all that only a platform
-// admin may give, if the change from before to t takes more than self-service
-// allows.
-func (t Tenant) checkCeiling(before Tenant, c identity.Caller) error {
+// checkSelfService fails if the change from before to t takes more than c may
+// give: with fault.PlanCeiling if it is over the plan, and with fault.Forbidden
+// if it turns a compliance policy off. It names all of that.
+func (t Tenant) checkSelfService(before Tenant, c identity.Caller) error {
 	if c.IsPlatformAdmin() {
 		return nil
 	}
+	ceiling, policies := t.ceilingFaults(before), t.policyFaults(before)
+	switch {
+	case ceiling != nil:
+		return &fault.Error{Kind: fault.PlanCeiling, Detail: "this is more than you can give yourself; ask a platform admin", Fields: append(ceiling, policies...)}
+	case policies != nil:
+		return &fault.Error{Kind: fault.Forbidden, Detail: "only a platform admin may turn a compliance policy off", Fields: policies}
+	}
+	return nil
+}
+
+// ceilingFaults returns what only a platform admin may give. What a tenant was
+// given stays while it stays on its plan.
+func (t Tenant) ceilingFaults(before Tenant) fault.Fields {
 	var f fault.Fields
 	moved := t.BillingPlan != before.BillingPlan
-	if moved && !selfService[t.BillingPlan] {
+	switch {
+	case moved && !selfService[t.BillingPlan]:
 		f.Add("#/billing_plan", "%s is a platform admin's to give", t.BillingPlan)
+	case moved && !selfService[before.BillingPlan]:
+		f.Add("#/billing_plan", "%s is a platform admin's to take back", before.BillingPlan)
 	}
 	plan := Plans[t.BillingPlan]
 	over := func(pointer string, now, old, ceiling int) {
@@ -190,8 +211,5 @@ func (t Tenant) checkCeiling(before Tenant, c identity.Caller) error {
 	over("#/limits/max_agents", t.Limits.MaxAgents, before.Limits.MaxAgents, plan.Limits.MaxAgents)
 	over("#/limits/max_contacts", t.Limits.MaxContacts, before.Limits.MaxContacts, plan.Limits.MaxContacts)
 	over("#/limits/max_messages_month", t.Limits.MaxMessagesMonth, before.Limits.MaxMessagesMonth, plan.Limits.MaxMessagesMonth)
-	if len(f) == 0 {
-		return nil
-	}
-	return &fault.Error{Kind: fault.PlanCeiling, Detail: "this is more than you can give yourself; ask a platform admin", Fields: f}
+	return f
 }

@@ -128,7 +128,7 @@ func (p Patch) apply(t Tenant, c identity.Caller, faults fault.Fields) (Tenant, 
 	faults = append(faults, p.Secrets.Faults()...)
 	faults = append(faults, p.secretFaults(t, after)...)
 	faults = append(faults, p.statusFaults(t)...)
-	if err := faults.With(after.faults()).Err(); err != nil {
+	if err := faults.And(after.faults()).Err(); err != nil {
 		return Tenant{}, err
 	}
 	if err := after.checkSelfService(t, c); err != nil {
