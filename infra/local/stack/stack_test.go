@@ -114,12 +114,21 @@ func get(t *testing.T, url, authorization string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// TestStack starts one stack and looks at each of its parts.
+// TestStack starts one stack, in the data folder of an earlier one, and looks at
+// each of its parts.
 func TestStack(t *testing.T) {
 	o := options(t)
 	o.Parameters = map[string]string{"Greeting": "goodbye"}
+	leave(t, o.Data, "tenantry.lock", "stack.json", "logs/old.log", "mail/old.json", "notes")
 	s := start(t, o)
 
+	t.Run("leftovers", func(t *testing.T) {
+		for name, want := range map[string]bool{"logs/old.log": false, "mail/old.json": false, "notes": true} {
+			if _, err := os.Stat(filepath.Join(o.Data, name)); (err == nil) != want {
+				t.Errorf("%s is there: %v, want %v", name, err == nil, want)
+			}
+		}
+	})
 	t.Run("API", func(t *testing.T) { checkAPI(t, s) })
 	t.Run("table", func(t *testing.T) { checkTable(t, s) })
 	t.Run("accounts", func(t *testing.T) { checkAccounts(t, s) })
@@ -145,7 +154,25 @@ func TestStack(t *testing.T) {
 		_, err := stack.Start(t.Context(), o)
 		wantLine(t, err, fmt.Sprintf("is in use by process %d", os.Getpid()))
 	})
+	t.Run("engine gone", func(t *testing.T) {
+		killEngine(t, "moto")
+		wantLine(t, <-s.Failed(), "moto has ended")
+	})
 	t.Run("close", func(t *testing.T) { checkClose(t, s, o.Data) })
+}
+
+// leave puts empty files into dir.
+func leave(t *testing.T, dir string, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func checkAPI(t *testing.T, s *stack.Stack) {
@@ -336,30 +363,4 @@ func TestStartRefuses(t *testing.T) {
 			wantNothingLeft(t, o.Data)
 		})
 	}
-}
-
-func TestStartEmptiesData(t *testing.T) {
-	o := options(t)
-	if err := start(t, o).Close(); err != nil {
-		t.Fatal(err)
-	}
-	old, kept := filepath.Join(o.Data, "logs", "old.log"), filepath.Join(o.Data, "notes")
-	for _, path := range []string{old, kept} {
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	start(t, o)
-	if _, err := os.Stat(old); err == nil {
-		t.Error("a log of an earlier stack is left")
-	}
-	if _, err := os.Stat(kept); err != nil {
-		t.Error("a file that is not the stack's is gone")
-	}
-}
-
-func TestFailed(t *testing.T) {
-	s := start(t, options(t))
-	killEngine(t, "moto")
-	wantLine(t, <-s.Failed(), "moto has ended")
 }
