@@ -7,9 +7,10 @@ build:
 	mkdir -p bin
 	$(RELEASE) -o bin/ ./functions/...
 
-# The whole set on this machine; see "bin/local -h" for the variables. The
-# program replaces the shell, so that a signal to make ends everything.
+# The whole set on this machine; "bin/local -h" tells the variables. The program
+# takes the place of the shell, so that a signal to make ends everything.
 .PHONY: local
-local: build
-	go build -o bin/local ./infra/local
-	exec bin/local
+local:
+	@mkdir -p bin
+	@$(RELEASE) -o bin/ ./functions/... ./infra/local
+	@exec bin/local
