@@ -1,16 +1,57 @@
 # What runs locally and what is deployed are built alike.
 RELEASE := CGO_ENABLED=0 go build -tags=lambda.norpc -trimpath -ldflags="-s -w"
 
+# Programs that checks need. They live in a folder of their own, at the versions
+# that infra/lint pins.
+LINT := .tools/lint
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:
+	@echo "make local    run the whole set on this machine (PORT, AWS_PORT, DATA, PARAMETERS)"
+	@echo "make test     run every test"
+	@echo "make check    lint code, templates and workflows"
+	@echo "make build    build the functions into bin/"
+	@echo "make bench    measure"
+
 # The functions, one executable each.
 .PHONY: build
 build:
-	mkdir -p bin
+	@mkdir -p bin
 	$(RELEASE) -o bin/ ./functions/...
 
-# The whole set on this machine; "bin/local -h" tells the variables. The program
-# takes the place of the shell, so that a signal to make ends everything.
+# The whole set on this machine; see "bin/local -h" for the variables. The
+# program replaces the shell, so that a signal to make ends everything.
 .PHONY: local
-local:
-	@mkdir -p bin
-	@$(RELEASE) -o bin/ ./functions/... ./infra/local
-	@exec bin/local
+local: build
+	go build -o bin/local ./infra/local
+	exec bin/local
+
+# The tests install what they need besides Go, Node and Python.
+.PHONY: test
+test:
+	go test -race ./...
+
+.PHONY: bench
+bench:
+	go test -run '^$$' -bench . -benchtime 3s ./infra/local/...
+
+.PHONY: check
+check: $(LINT)/stamp
+	test -z "$$(go tool gofumpt -l functions internal infra)"
+	go vet ./...
+	go tool staticcheck ./...
+	$(LINT)/golangci-lint run
+	$(LINT)/venv/bin/cfn-lint template.yaml infra/*.yaml
+	for f in infra/workflows/*.asl.json; do node $(LINT)/node_modules/asl-validator/dist/bin/asl-validator.js --json-path "$$f" || exit 1; done
+
+$(LINT)/stamp: infra/lint/go.mod infra/lint/go.sum infra/lint/package-lock.json infra/lint/requirements.txt
+	@echo "Installing the linters; the first time takes some minutes."
+	mkdir -p $(LINT)
+	go -C infra/lint build -o $(CURDIR)/$(LINT)/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	cp infra/lint/package.json infra/lint/package-lock.json $(LINT)/
+	npm ci --silent --no-audit --no-fund --prefix $(LINT)
+	python3 -m venv $(LINT)/venv
+	$(LINT)/venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r infra/lint/requirements.txt
+	touch $@

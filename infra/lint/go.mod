@@ -1,0 +1,3 @@
+module github.com/tenantry/tenantry/infra/lint
+
+go 1.26.0

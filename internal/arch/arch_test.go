@@ -1,0 +1,109 @@
+// Package arch holds the rule of which package may import which, as a test.
+package arch
+
+import (
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/tenantry/tenantry/"
+
+// allowed says which packages of ours each package may import. One that is not
+// listed may import none, so that a new package has to be placed here.
+var allowed = map[string][]string{
+	// What everything else is made of.
+	"fault":       {},
+	"identity":    {},
+	"patch":       {},
+	"idempotency": {},
+
+	// The domain, which knows neither edges nor adapters.
+	"tenant":       {"fault", "identity", "patch"},
+	"operation":    {"fault", "identity"},
+	"user":         {"fault", "identity"},
+	"provisioning": {"fault", "idempotency", "identity", "operation", "patch", "tenant", "user"},
+	"account":      {"fault", "identity", "patch", "provisioning", "tenant", "user"},
+
+	// The edges.
+	"api":        {"account", "fault", "idempotency", "identity", "operation", "patch", "provisioning", "tenant", "user"},
+	"authorizer": {"api", "fault", "identity", "token", "user"},
+	"task":       {"fault", "operation", "provisioning"},
+	"trigger":    {"account", "fault", "identity", "provisioning"},
+	"docs":       {"fault", "api"},
+
+	// The adapters, which know no edge.
+	"cognito":  {"account", "fault", "identity", "provisioning"},
+	"dynamo":   {"fault", "idempotency", "identity", "operation", "provisioning", "tenant", "user"},
+	"secret":   {"operation", "provisioning", "tenant", "identity"},
+	"token":    {"fault", "identity"},
+	"workflow": {"operation"},
+
+	"boot": {"api"},
+}
+
+// awsAllowed is who may import clients of AWS services, besides the functions.
+var awsAllowed = []string{"cognito", "dynamo", "secret", "workflow"}
+
+// TestImports reads the files itself, rather than ask go list, so that go test
+// sees what it depends on and does not answer from its cache.
+func TestImports(t *testing.T) {
+	files, err := filepath.Glob("../*/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("found no files: %v", err)
+	}
+	for _, name := range files {
+		pkg := filepath.Base(filepath.Dir(name))
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		if _, placed := allowed[pkg]; !placed {
+			t.Errorf("internal/%s has no place in the table of imports", pkg)
+		}
+		for _, path := range imports(t, name) {
+			if dep, ours := strings.CutPrefix(path, module+"internal/"); ours && !slices.Contains(allowed[pkg], dep) {
+				t.Errorf("%s imports %s, which internal/%s may not", name, dep, pkg)
+			}
+			if strings.HasPrefix(path, module+"infra/local") {
+				t.Errorf("%s imports %s, which is for running locally", name, path)
+			}
+			if strings.Contains(path, "aws-sdk-go-v2/service/") && !slices.Contains(awsAllowed, pkg) {
+				t.Errorf("%s imports %s, which internal/%s may not", name, path, pkg)
+			}
+		}
+	}
+}
+
+// TestFunctionsOnlyWire sees to it that a function is its main.go.
+func TestFunctionsOnlyWire(t *testing.T) {
+	files, err := filepath.Glob("../../functions/*/*")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("found no functions: %v", err)
+	}
+	for _, name := range files {
+		if filepath.Base(name) != "main.go" {
+			t.Errorf("%s: a function is its main.go, and nothing else", name)
+		}
+	}
+}
+
+func imports(t *testing.T, name string) []string {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, spec := range f.Imports {
+		path, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+	}
+	return paths
+}
