@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -70,7 +71,7 @@ func TestRouteSelection(t *testing.T) {
 		method, path, _ := strings.Cut(key, " ")
 		routes = append(routes, gateway.Route{Method: method, Path: path, Function: key, Public: true})
 	}
-	withDefault := append(routes[:len(routes):len(routes)], gateway.Route{Path: "$default", Function: "$default", Public: true})
+	withDefault := slices.Concat(routes, []gateway.Route{{Path: "$default", Function: "$default", Public: true}})
 
 	var routed struct {
 		RouteKey       string
@@ -296,12 +297,16 @@ func TestResponse(t *testing.T) {
 	}{
 		"full": {
 			`{"statusCode":201,"headers":{"content-type":"text/csv","x-a":"1","connection":"close","content-length":"9"},"cookies":["a=1","b=2"],"body":"hi"}`,
-			201, http.Header{"Content-Type": {"text/csv"}, "X-A": {"1"}, "Set-Cookie": {"a=1", "b=2"}, "Content-Length": {"2"}}, "hi",
+			201,
+			http.Header{"Content-Type": {"text/csv"}, "X-A": {"1"}, "Set-Cookie": {"a=1", "b=2"}, "Content-Length": {"2"}},
+			"hi",
 		},
 		"no content type": {`{"statusCode":200,"body":"hi"}`, 200, http.Header{"Content-Type": {"text/plain; charset=utf-8"}, "Content-Length": {"2"}}, "hi"},
 		"base64": {
 			`{"statusCode":200,"headers":{"content-type":"image/png"},"body":"AP8=","isBase64Encoded":true}`,
-			200, http.Header{"Content-Type": {"image/png"}, "Content-Length": {"2"}}, "\x00\xff",
+			200,
+			http.Header{"Content-Type": {"image/png"}, "Content-Length": {"2"}},
+			"\x00\xff",
 		},
 		"unknown members": {`{"statusCode":200,"multiValueHeaders":{"x":["y"]},"other":1}`, 200, http.Header{"Content-Type": {"text/plain; charset=utf-8"}, "Content-Length": {"0"}}, ""},
 		"no content":      {`{"statusCode":204,"headers":{"etag":"x"}}`, 204, http.Header{"Etag": {"x"}}, ""},
@@ -729,7 +734,7 @@ func TestKeepAlive(t *testing.T) {
 // with aws-lambda-go's eyes.
 func TestFunction(t *testing.T) {
 	dir := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-tags=lambda.norpc", "-o", dir, "./testdata/echo")
+	build := exec.CommandContext(t.Context(), "go", "build", "-tags=lambda.norpc", "-o", dir, "./testdata/echo") //nolint:gosec // the path is ours
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)

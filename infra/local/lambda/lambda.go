@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -184,9 +185,7 @@ func (r *Runtime) environment(f Function) []string {
 		"AWS_LAMBDA_LOG_LEVEL":            "INFO",
 	}
 	for _, more := range []map[string]string{r.o.Env, f.Env} {
-		for name, value := range more {
-			vars[name] = value
-		}
+		maps.Copy(vars, more)
 	}
 	var env []string
 	for name, value := range vars {

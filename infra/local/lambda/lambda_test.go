@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	binary = filepath.Join(dir, "probe")
-	build := exec.Command("go", "build", "-tags=lambda.norpc", "-o", binary, "./testdata/probe")
+	build := exec.Command("go", "build", "-tags=lambda.norpc", "-o", binary, "./testdata/probe") //nolint:gosec // the path is ours
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
@@ -338,7 +338,7 @@ func TestLog(t *testing.T) {
 	var lines []line
 	await(t, "two reports", func() bool {
 		lines = nil
-		output, err := os.ReadFile(path)
+		output, err := os.ReadFile(path) //nolint:gosec // the path is ours
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -608,7 +608,7 @@ func TestEventIsTriedThreeTimes(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "three attempts", func() bool { return r.Stats("probe").Errors == 3 })
-	got, err := os.ReadFile(path)
+	got, err := os.ReadFile(path) //nolint:gosec // the path is ours
 	if want := strings.Repeat(id+"\n", 3); err != nil || !bytes.Equal(got, []byte(want)) {
 		t.Errorf("got %s, %v, want %s", got, err, want)
 	}

@@ -11,10 +11,11 @@ import (
 // TestOrphans kills the program around a Runtime, which has no time for Close.
 func TestOrphans(t *testing.T) {
 	host := filepath.Join(t.TempDir(), "host")
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", host, "./testdata/host").CombinedOutput(); err != nil {
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", host, "./testdata/host") //nolint:gosec // the path is ours
+	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
-	program := exec.CommandContext(t.Context(), host, binary)
+	program := exec.CommandContext(t.Context(), host, binary) //nolint:gosec // the paths are ours
 	output, err := program.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
