@@ -1,0 +1,115 @@
+package account
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/user"
+)
+
+// A refreshToken is the directory's token together with the user name, without
+// which the directory does not take it back.
+type refreshToken struct {
+	username string
+	token    string
+}
+
+// String returns the form in which clients hold the token.
+func (t refreshToken) String() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(t.username)) + "." + t.token
+}
+
+func parseRefreshToken(text string) (refreshToken, bool) {
+	name, token, found := strings.Cut(text, ".")
+	username, err := base64.RawURLEncoding.Strict().DecodeString(name)
+	return refreshToken{string(username), token}, found && err == nil && token != "" && plausible(string(username))
+}
+
+// A Refresher is the directory of accounts, as far as sessions go on in it and
+// end.
+type Refresher interface {
+	// Refresh fails with fault.TokenInvalid or fault.TokenExpired unless the token
+	// is good.
+	Refresh(ctx context.Context, username, token string) (Tokens, error)
+	// SignOut ends all sessions of an account.
+	SignOut(ctx context.Context, username string) error
+}
+
+// SessionStore is the store of users, as far as it keeps what ended their
+// sessions.
+type SessionStore interface {
+	// Get returns the user as it is now, or fault.NotFound.
+	Get(ctx context.Context, id identity.UserID) (user.User, error)
+	// EndSessions ends the sessions of a user that began at the time given or
+	// before. It fails with fault.NotFound if there is no such user.
+	EndSessions(ctx context.Context, id identity.UserID, at time.Time) error
+}
+
+// Sessions carries sessions on, and ends them.
+type Sessions struct {
+	accounts Refresher
+	users    SessionStore
+}
+
+// NewSessions returns the sessions of the accounts of a directory.
+func NewSessions(accounts Refresher, users SessionStore) *Sessions {
+	return &Sessions{accounts, users}
+}
+
+var errRefresh = fault.New(fault.TokenInvalid, "the refresh token is not one that this API issued, or it was withdrawn; sign in again")
+
+// Refresh gives a session its next access token. It fails with fault.TokenInvalid
+// or fault.TokenExpired unless the refresh token is good, and with
+// fault.UserDisabled.
+func (s *Sessions) Refresh(ctx context.Context, token string) (Session, error) {
+	old, ok := parseRefreshToken(token)
+	if !ok {
+		return Session{}, errRefresh
+	}
+	tokens, err := s.accounts.Refresh(ctx, old.username, old.token)
+	if err != nil {
+		return Session{}, err
+	}
+	u, err := s.users.Get(ctx, tokens.UserID)
+	if errors.Is(err, fault.NotFound) || err == nil && u.Ended(tokens.AuthTime) {
+		return Session{}, errRefresh
+	}
+	if err != nil {
+		return Session{}, err
+	}
+	if u.Disabled {
+		return Session{}, errDisabled
+	}
+	if tokens.Refresh == "" {
+		tokens.Refresh = old.token
+	}
+	return newSession(tokens, u), nil
+}
+
+// Logout ends all sessions of a user: access tokens as soon as the authorizer
+// looks again, refresh tokens at once. It fails with fault.TokenInvalid if there
+// is no such user any more.
+func (s *Sessions) Logout(ctx context.Context, id identity.UserID) error {
+	u, err := s.users.Get(ctx, id)
+	if err == nil {
+		err = s.users.EndSessions(ctx, id, time.Now().UTC().Truncate(time.Millisecond))
+	}
+	if errors.Is(err, fault.NotFound) {
+		return ErrNoUser(err)
+	}
+	if err != nil {
+		return err
+	}
+	return s.accounts.SignOut(ctx, u.Username)
+}
+
+// ErrNoUser says that a good token is of somebody who is no user: the next
+// sign-in makes them one, if they may be.
+func ErrNoUser(cause error) error {
+	return fault.Wrap(cause, fault.TokenInvalid, "the account has no place on the platform; sign in again")
+}

@@ -1,0 +1,26 @@
+package api
+
+import (
+	"context"
+
+	"github.com/tenantry/tenantry/internal/identity"
+)
+
+// LoggerOut is what Logout needs of account.Sessions.
+type LoggerOut interface {
+	Logout(ctx context.Context, id identity.UserID) error
+}
+
+// Logout serves POST /auth/logout. It ends all sessions of the caller.
+func Logout(sessions LoggerOut) Operation {
+	return Operation{
+		Name:  "Logout",
+		Allow: identity.Anyone(),
+		Handle: func(ctx context.Context, r *Request) (*Response, error) {
+			if err := sessions.Logout(ctx, r.Caller.Subject); err != nil {
+				return nil, err
+			}
+			return NoContent(), nil
+		},
+	}
+}
