@@ -139,7 +139,7 @@ func (t *table) id(i item) (id itemID, key item, ok bool) {
 // equal values share.
 func (v value) scalar(kind string) (s string, ok bool) {
 	p := map[string]*string{"S": v.S, "N": v.N, "B": v.B}[kind]
-	if p == nil {
+	if p == nil || *p == "" {
 		return "", false
 	}
 	if kind != "N" {

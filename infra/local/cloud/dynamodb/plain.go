@@ -3,6 +3,8 @@ package dynamodb
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"net/http"
 )
 
 // read is GetItem, Query and Scan.
@@ -78,12 +80,23 @@ func (l *Layer) write(ctx context.Context, name string, body []byte) (*reply, er
 			return nil, errConflict()
 		}
 	}
-	defer t.replica.touch(id, key)
 	answer, err := l.writeTogether(ctx, name, body)
 	if err == nil && answer.failed(conditionFailed) && in.ReturnValuesOnConditionCheckFailure == "ALL_OLD" {
-		return l.writeAlone(ctx, name, body, in.TableName, key)
+		answer, err = l.writeAlone(ctx, name, body, in.TableName, key)
+	}
+	if mayHaveWritten(answer, err) {
+		t.replica.touch(id, key)
 	}
 	return answer, err
+}
+
+// mayHaveWritten says whether a write may have taken effect.
+func mayHaveWritten(answer *reply, err error) bool {
+	if err != nil {
+		_, refused := errors.AsType[*apiError](err)
+		return !refused
+	}
+	return answer.status != http.StatusBadRequest
 }
 
 // writeTogether writes at the same time as others.
@@ -156,13 +169,20 @@ func (l *Layer) batchWrite(ctx context.Context, name string, body []byte) (*repl
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
+	answer, err := l.writeBatch(ctx, body, in, items)
+	if mayHaveWritten(answer, err) {
 		for _, i := range items {
 			i.table.replica.touch(i.id, i.key)
 		}
-	}()
+	}
+	return answer, err
+}
+
+// writeBatch writes the items of a batch. In strict mode it leaves out those
+// that a transaction is busy with.
+func (l *Layer) writeBatch(ctx context.Context, body []byte, in batchRequest, items []touched) (*reply, error) {
 	if !l.options.Strict {
-		return l.writeTogether(ctx, name, body)
+		return l.writeTogether(ctx, "BatchWriteItem", body)
 	}
 	ids := make([]itemID, len(items))
 	for i := range items {
@@ -173,7 +193,7 @@ func (l *Layer) batchWrite(ctx context.Context, name string, body []byte) (*repl
 	if len(inConflict) > 0 {
 		return l.writeRest(ctx, body, in, inConflict)
 	}
-	return l.writeTogether(ctx, name, body)
+	return l.writeTogether(ctx, "BatchWriteItem", body)
 }
 
 // touchedBy returns the items that a batch writes, as far as it is in order.
