@@ -87,7 +87,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (stack.Opti
 	}
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			fmt.Fprint(out, usage)
+			_, _ = fmt.Fprint(out, usage)
 			flags.SetOutput(out)
 			flags.PrintDefaults()
 		}
@@ -126,7 +126,7 @@ func parseParameters(text string) (map[string]string, error) {
 
 // banner tells where the API is, and what to type first.
 func banner(out io.Writer, info stack.Info) {
-	fmt.Fprintf(out, `
+	_, _ = fmt.Fprintf(out, `
 The API listens on %[1]s, the AWS endpoint on %[2]s.
 The platform admin signs in as %[3]s with the password %[4]s
 

@@ -76,7 +76,7 @@ func (s *Stack) lock(path string) error {
 	if err != nil {
 		return fmt.Errorf("lock the data folder: %w", err)
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) //nolint:gosec // a file descriptor fits an int
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		pid, _ := os.ReadFile(filepath.Clean(path))
 		return errors.Join(fmt.Errorf("the data folder %s is in use by process %s: stop that, or choose another with DATA",

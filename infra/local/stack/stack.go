@@ -10,9 +10,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -153,9 +155,7 @@ func (s *Stack) parameters(root *template.Template) map[string]string {
 			values[p.Name] = v
 		}
 	}
-	for name, v := range s.options.Parameters {
-		values[name] = v
-	}
+	maps.Copy(values, s.options.Parameters)
 	return values
 }
 
@@ -314,8 +314,8 @@ func (s *Stack) Failed() <-chan error { return s.failed }
 // Close ends all that Start started. It may be called more than once.
 func (s *Stack) Close() error {
 	s.once.Do(func() {
-		for i := len(s.closers) - 1; i >= 0; i-- {
-			s.closed = errors.Join(s.closed, s.closers[i]())
+		for _, end := range slices.Backward(s.closers) {
+			s.closed = errors.Join(s.closed, end())
 		}
 	})
 	return s.closed

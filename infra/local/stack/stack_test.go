@@ -44,7 +44,8 @@ func build(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	bin = dir
-	cmd := exec.Command("go", "build", "-tags=lambda.norpc", "-o", dir+"/", "./testdata/app/functions/authorizer",
+	cmd := exec.Command("go", "build", "-tags=lambda.norpc", "-o", dir+"/", //nolint:gosec // the arguments are this test's own
+		"./testdata/app/functions/authorizer",
 		"./testdata/app/functions/broken", "./testdata/app/functions/thing-get")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the functions: %v\n%s", err, out)

@@ -60,7 +60,7 @@ func field(v reflect.Value, name string) (reflect.Value, bool) {
 
 // assign stores the value v, found at path, in target.
 func assign(path string, v any, target reflect.Value) error {
-	switch target.Kind() {
+	switch target.Kind() { //nolint:exhaustive // the other kinds are single values
 	case reflect.Pointer:
 		target.Set(reflect.New(target.Type().Elem()))
 		return assign(path, v, target.Elem())
@@ -133,7 +133,7 @@ func assignScalar(path string, v any, target reflect.Value) error {
 	}
 	text := fmt.Sprint(v)
 	var err error
-	switch target.Kind() {
+	switch target.Kind() { //nolint:exhaustive // the other kinds are refused
 	case reflect.String:
 		target.SetString(text)
 	case reflect.Bool:

@@ -39,19 +39,15 @@ func (t *Template) readGlobals(n *yaml.Node) error {
 func merge(global, local *yaml.Node) *yaml.Node {
 	_, globalCall := callOf(global)
 	_, localCall := callOf(local)
-	if global.Kind != local.Kind || globalCall || localCall {
+	if global.Kind != local.Kind || globalCall || localCall || local.Kind == yaml.ScalarNode {
 		return local
 	}
-	switch local.Kind {
-	case yaml.MappingNode:
+	if local.Kind == yaml.MappingNode {
 		return mergeMaps(global, local)
-	case yaml.SequenceNode:
-		merged := *local
-		merged.Content = slices.Concat(global.Content, local.Content)
-		return &merged
-	default:
-		return local
 	}
+	merged := *local
+	merged.Content = slices.Concat(global.Content, local.Content)
+	return &merged
 }
 
 func mergeMaps(global, local *yaml.Node) *yaml.Node {

@@ -48,7 +48,7 @@ func (i *Instance) eval(n *yaml.Node) (any, error) {
 		}
 		return v, nil
 	}
-	switch n.Kind {
+	switch n.Kind { //nolint:exhaustive // the other kinds are refused
 	case yaml.ScalarNode:
 		return scalar(n)
 	case yaml.SequenceNode:

@@ -302,7 +302,7 @@ func (i *Instance) API(r *Resource) (API, error) {
 // defaultAuthorizer gives the one authorizer that an API may have.
 func (p *apiProperties) defaultAuthorizer() (*Authorizer, error) {
 	if len(p.Auth.Authorizers) == 0 && p.Auth.DefaultAuthorizer == "" {
-		return nil, nil //nolint:nilnil // an API without an authorizer has none
+		return nil, nil
 	}
 	name := p.Auth.DefaultAuthorizer
 	a, ok := p.Auth.Authorizers[name]

@@ -43,9 +43,9 @@ func load(t *testing.T, text string) *template.Template {
 }
 
 // instantiate makes the stack "app" of the template text.
-func instantiate(t *testing.T, text string, parameters map[string]string) *template.Instance {
+func instantiate(t *testing.T, text string) *template.Instance {
 	t.Helper()
-	i, err := load(t, text).Instantiate("app", environment, parameters)
+	i, err := load(t, text).Instantiate("app", environment, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ Outputs:
 		"no value in a list": {`!Join ["-", [a, !If [Live, b, !Ref AWS::NoValue], c]]`, "a-c"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			i := instantiate(t, strings.Replace(text, "%s", test.value, 1), nil)
+			i := instantiate(t, strings.Replace(text, "%s", test.value, 1))
 			i.Created(resource(t, i, "Table"), template.Attributes{Ref: "app-Table", Values: map[string]string{"Arn": "arn:table"}})
 			got, err := i.Outputs()
 			if err != nil || got["Value"] != test.want {
@@ -232,7 +232,7 @@ Resources:
   Table: { Type: T }
   Absent: { Type: T, Condition: Never }
   Authorizer: { Type: AWS::Serverless::Function, DependsOn: Table }
-`, nil)
+`)
 	all, err := i.Resources()
 	if err != nil {
 		t.Fatal(err)
@@ -269,7 +269,7 @@ Resources: { Table: { Type: T } }
 		"defaults":         {map[string]string{"Name": "abc"}, nil},
 		"all given":        {map[string]string{"Name": "ab", "Stage": "live", "Colour": "blue", "Days": "10", "Ports": "3"}, nil},
 		"none given":       {nil, []string{"parameter Name is not given and has no default"}},
-		"unknown":          {map[string]string{"Name": "abc", "Nmae": "x"}, []string{"there is no parameter Nmae; there are: Name, Stage, Colour, Days, Ports"}},
+		"unknown":          {map[string]string{"Name": "abc", "Nom": "x"}, []string{"there is no parameter Nom; there are: Name, Stage, Colour, Days, Ports"}},
 		"too short":        {map[string]string{"Name": "a"}, []string{`parameter Name is "a": MinLength is 2`}},
 		"too long":         {map[string]string{"Name": "abcdef"}, []string{"MaxLength is 5"}},
 		"not allowed":      {map[string]string{"Name": "abc", "Stage": "prod"}, []string{"must be one of test, live"}},
@@ -509,11 +509,11 @@ Outputs:
 }
 
 func TestNotCreated(t *testing.T) {
-	i := instantiate(t, "Resources: { A: { Type: T } }\nOutputs: { O: { Value: !Ref A } }", nil)
+	i := instantiate(t, "Resources: { A: { Type: T } }\nOutputs: { O: { Value: !Ref A } }")
 	_, err := i.Outputs()
 	wantError(t, err, "A does not exist")
 
-	i = instantiate(t, "Resources: { A: { Type: T } }\nOutputs: { O: { Value: !GetAtt A.Colour } }", nil)
+	i = instantiate(t, "Resources: { A: { Type: T } }\nOutputs: { O: { Value: !GetAtt A.Colour } }")
 	i.Created(resource(t, i, "A"), template.Attributes{Ref: "a"})
 	_, err = i.Outputs()
 	wantError(t, err, `A, a T, has no attribute "Colour"`)
