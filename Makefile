@@ -22,11 +22,13 @@ build:
 	$(RELEASE) -o bin/ ./functions/...
 
 # The whole set on this machine; see "bin/local -h" for the variables. The
-# program replaces the shell, so that a signal to make ends everything.
+# program replaces the shell, so that a signal to make ends everything. It is
+# built with the functions, as they share most of what there is to compile.
 .PHONY: local
-local: build
-	go build -o bin/local ./infra/local
-	exec bin/local
+local:
+	@mkdir -p bin
+	$(RELEASE) -o bin/ ./functions/... ./infra/local
+	@exec bin/local
 
 # The tests install what they need besides Go, Node and Python.
 .PHONY: test
