@@ -30,34 +30,27 @@ func parseRefreshToken(text string) (refreshToken, bool) {
 	return refreshToken{string(username), token}, found && err == nil && token != "" && plausible(string(username))
 }
 
-// A Refresher is the directory of accounts, as far as sessions go on in it and
-// end.
+// A Refresher is the directory of accounts, as far as sessions go on in it.
 type Refresher interface {
 	// Refresh fails with fault.TokenInvalid or fault.TokenExpired unless the token
 	// is good.
 	Refresh(ctx context.Context, username, token string) (Tokens, error)
-	// SignOut ends all sessions of an account.
-	SignOut(ctx context.Context, username string) error
 }
 
-// SessionStore is the store of users, as far as it keeps what ended their
-// sessions.
-type SessionStore interface {
+// A UserGetter reads users.
+type UserGetter interface {
 	// Get returns the user as it is now, or fault.NotFound.
 	Get(ctx context.Context, id identity.UserID) (user.User, error)
-	// EndSessions ends the sessions of a user that began at the time given or
-	// before. It fails with fault.NotFound if there is no such user.
-	EndSessions(ctx context.Context, id identity.UserID, at time.Time) error
 }
 
-// Sessions carries sessions on, and ends them.
+// Sessions carries sessions on.
 type Sessions struct {
 	accounts Refresher
-	users    SessionStore
+	users    UserGetter
 }
 
 // NewSessions returns the sessions of the accounts of a directory.
-func NewSessions(accounts Refresher, users SessionStore) *Sessions {
+func NewSessions(accounts Refresher, users UserGetter) *Sessions {
 	return &Sessions{accounts, users}
 }
 
@@ -91,13 +84,37 @@ func (s *Sessions) Refresh(ctx context.Context, token string) (Session, error) {
 	return newSession(tokens, u), nil
 }
 
+// A SignOuter is the directory of accounts, as far as sessions end in it.
+type SignOuter interface {
+	// SignOut ends all sessions of an account.
+	SignOut(ctx context.Context, username string) error
+}
+
+// A SessionEnder is the store of users, as far as it keeps when their sessions
+// were ended.
+type SessionEnder interface {
+	UserGetter
+	// EndSessions ends the sessions of a user that began at the time given or
+	// before. It fails with fault.NotFound if there is no such user.
+	EndSessions(ctx context.Context, id identity.UserID, at time.Time) error
+}
+
+// An Exit signs people out.
+type Exit struct {
+	accounts SignOuter
+	users    SessionEnder
+}
+
+// NewExit returns an Exit from the accounts of a directory.
+func NewExit(accounts SignOuter, users SessionEnder) *Exit { return &Exit{accounts, users} }
+
 // Logout ends all sessions of a user: access tokens as soon as the authorizer
 // looks again, refresh tokens at once. It fails with fault.TokenInvalid if there
 // is no such user any more.
-func (s *Sessions) Logout(ctx context.Context, id identity.UserID) error {
-	u, err := s.users.Get(ctx, id)
+func (e *Exit) Logout(ctx context.Context, id identity.UserID) error {
+	u, err := e.users.Get(ctx, id)
 	if err == nil {
-		err = s.users.EndSessions(ctx, id, time.Now().UTC().Truncate(time.Millisecond))
+		err = e.users.EndSessions(ctx, id, time.Now().UTC().Truncate(time.Millisecond))
 	}
 	if errors.Is(err, fault.NotFound) {
 		return ErrNoUser(err)
@@ -105,7 +122,7 @@ func (s *Sessions) Logout(ctx context.Context, id identity.UserID) error {
 	if err != nil {
 		return err
 	}
-	return s.accounts.SignOut(ctx, u.Username)
+	return e.accounts.SignOut(ctx, u.Username)
 }
 
 // ErrNoUser says that a good token is of somebody who is no user: the next

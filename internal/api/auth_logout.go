@@ -6,18 +6,18 @@ import (
 	"github.com/tenantry/tenantry/internal/identity"
 )
 
-// LoggerOut is what Logout needs of account.Sessions.
+// LoggerOut is what Logout needs of an account.Exit.
 type LoggerOut interface {
 	Logout(ctx context.Context, id identity.UserID) error
 }
 
 // Logout serves POST /auth/logout. It ends all sessions of the caller.
-func Logout(sessions LoggerOut) Operation {
+func Logout(exit LoggerOut) Operation {
 	return Operation{
 		Name:  "Logout",
 		Allow: identity.Anyone(),
 		Handle: func(ctx context.Context, r *Request) (*Response, error) {
-			if err := sessions.Logout(ctx, r.Caller.Subject); err != nil {
+			if err := exit.Logout(ctx, r.Caller.Subject); err != nil {
 				return nil, err
 			}
 			return NoContent(), nil

@@ -1,0 +1,22 @@
+// Command auth-confirm-resend serves POST /auth/confirm/resend.
+package main
+
+import (
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/tenantry/tenantry/internal/api"
+	"github.com/tenantry/tenantry/internal/boot"
+	"github.com/tenantry/tenantry/internal/cognito"
+	"github.com/tenantry/tenantry/internal/secret"
+)
+
+func main() { boot.HTTP(wire) }
+
+func wire(cfg aws.Config, env *boot.Env) api.Operation {
+	directory := cognito.NewDirectory(cognitoidentityprovider.NewFromConfig(cfg), env.String("USER_POOL_ID"))
+	clientSecret := secret.NewValue(secretsmanager.NewFromConfig(cfg), env.String("CLIENT_SECRET_ARN"))
+	accounts := cognito.NewAppClient(directory, env.String("CLIENT_ID"), clientSecret)
+	return api.ResendConfirmation(accounts)
+}
