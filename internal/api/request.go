@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/tenantry/tenantry/internal/fault"
@@ -102,34 +101,20 @@ func (r *Request) checkQuery(known []string) error {
 	return malformed("the query string is not one that this operation takes", faults)
 }
 
-// QueryInt returns an integer parameter of the query, or fallback if it is not
-// there. It adds to faults what is wrong with it.
-func (r *Request) QueryInt(name string, fallback, least, most int, faults *fault.Fields) int {
-	text, ok := first(r.Query[name])
-	if !ok {
-		return fallback
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < least || n > most {
-		faults.AddParameter(name, "must be an integer from %d to %d", least, most)
-		return fallback
-	}
-	return n
-}
-
-// IfMatch returns the version that the client says it changes, or 0 if it does
-// not say. A header that no version can match gives -1.
-func (r *Request) IfMatch() int64 {
+// IfMatch returns the versions that the client says it changes one of, or nil if
+// it does not say.
+func (r *Request) IfMatch() []int64 {
 	header := strings.TrimSpace(r.Header("if-match"))
 	if header == "" || header == "*" {
-		return 0
+		return nil
 	}
+	versions := []int64{}
 	for tag := range strings.SplitSeq(header, ",") {
 		if version, ok := parseETag(tag); ok {
-			return version
+			versions = append(versions, version)
 		}
 	}
-	return -1
+	return versions
 }
 
 func first(values []string) (string, bool) {
