@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,10 +15,7 @@ import (
 	"testing"
 )
 
-const (
-	projectRoot = "../../.."
-	module      = "github.com/tenantry/tenantry/"
-)
+const projectRoot = "../../.."
 
 // project loads the project's own templates. That there is no cycle in them is
 // part of it.
@@ -164,31 +162,40 @@ func variables(t *testing.T, r *Resource) map[string]bool {
 }
 
 // variablesRead returns the names of the variables that the function in dir
-// reads: those it asks env for, by itself or in a function of ours that it
-// hands env to, or that starts it.
+// reads: those that it asks env for, and those that the function of package
+// boot does that starts it.
 func variablesRead(t *testing.T, dir string) map[string]bool {
 	t.Helper()
-	r := reader{t: t, names: map[string]bool{}, seen: map[string]bool{}}
-	for _, f := range r.parse(dir) {
-		r.file = f
-		ast.Inspect(f, r.visit(dir))
+	names := map[string]bool{}
+	for _, f := range parse(t, dir) {
+		collect(f, names)
+		for _, starter := range called(f, "boot") {
+			collect(declaration(t, "internal/boot", starter), names)
+		}
 	}
-	return r.names
+	return names
 }
 
-// A reader collects the variables that code reads.
-type reader struct {
-	t     *testing.T
-	file  *ast.File
-	names map[string]bool
-	seen  map[string]bool // functions
+// declaration returns the function of that name of the package in dir.
+func declaration(t *testing.T, dir, name string) *ast.FuncDecl {
+	t.Helper()
+	for _, f := range parse(t, dir) {
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Name.Name == name && fn.Recv == nil {
+				return fn
+			}
+		}
+	}
+	t.Fatalf("package %s has no function %s", dir, name)
+	return nil
 }
 
 // parse returns the files of the package in dir, tests aside.
-func (r *reader) parse(dir string) []*ast.File {
+func parse(t *testing.T, dir string) []*ast.File {
+	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(projectRoot, dir, "*.go"))
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	var files []*ast.File
 	for _, path := range paths {
@@ -197,79 +204,48 @@ func (r *reader) parse(dir string) []*ast.File {
 		}
 		f, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
 		if err != nil {
-			r.t.Fatal(err)
+			t.Fatal(err)
 		}
 		files = append(files, f)
 	}
 	return files
 }
 
-// visit returns what looks at the nodes of a file of the package in dir.
-func (r *reader) visit(dir string) func(ast.Node) bool {
-	return func(n ast.Node) bool {
-		call, ok := n.(*ast.CallExpr)
-		if !ok {
-			return true
+// collect adds to names the variables that the code in n asks env for.
+func collect(n ast.Node, names map[string]bool) {
+	for call := range calls(n, "env") {
+		if len(call.Args) == 0 {
+			continue
 		}
-		switch f := call.Fun.(type) {
-		case *ast.Ident:
-			r.follow(dir, f.Name)
-		case *ast.SelectorExpr:
-			r.selector(call, f)
-		}
-		return true
-	}
-}
-
-// selector looks at the call of x.f.
-func (r *reader) selector(call *ast.CallExpr, f *ast.SelectorExpr) {
-	x, ok := f.X.(*ast.Ident)
-	if !ok {
-		return
-	}
-	if x.Name == "env" && len(call.Args) > 0 {
 		if name, ok := call.Args[0].(*ast.BasicLit); ok {
 			text, _ := strconv.Unquote(name.Value)
-			r.names[text] = true
+			names[text] = true
 		}
-		return
-	}
-	takesEnv := slices.ContainsFunc(call.Args, func(a ast.Expr) bool {
-		id, ok := a.(*ast.Ident)
-		return ok && id.Name == "env"
-	})
-	if dir := r.imported(x.Name); dir != "" && (takesEnv || x.Name == "boot") {
-		r.follow(dir, f.Sel.Name)
 	}
 }
 
-// imported returns the directory of the package of ours that the file knows by
-// name, or "".
-func (r *reader) imported(name string) string {
-	for _, spec := range r.file.Imports {
-		path, _ := strconv.Unquote(spec.Path.Value)
-		dir, ours := strings.CutPrefix(path, module)
-		if ours && (filepath.Base(dir) == name || spec.Name != nil && spec.Name.Name == name) {
-			return dir
-		}
+// called returns the functions of the package pkg that the code in n calls.
+func called(n ast.Node, pkg string) []string {
+	var all []string
+	for call := range calls(n, pkg) {
+		all = append(all, call.Fun.(*ast.SelectorExpr).Sel.Name)
 	}
-	return ""
+	return all
 }
 
-// follow looks at the function name of the package in dir.
-func (r *reader) follow(dir, name string) {
-	if r.seen[dir+"."+name] {
-		return
-	}
-	r.seen[dir+"."+name] = true
-	caller := r.file
-	for _, f := range r.parse(dir) {
-		for _, d := range f.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == name {
-				r.file = f
-				ast.Inspect(fn, r.visit(dir))
+// calls gives the calls x.f(…) in n.
+func calls(n ast.Node, x string) iter.Seq[*ast.CallExpr] {
+	return func(yield func(*ast.CallExpr) bool) {
+		for n := range ast.Preorder(n) {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				continue
+			}
+			if f, ok := call.Fun.(*ast.SelectorExpr); ok {
+				if id, ok := f.X.(*ast.Ident); ok && id.Name == x && !yield(call) {
+					return
+				}
 			}
 		}
 	}
-	r.file = caller
 }
