@@ -25,18 +25,18 @@ func JSON() ([]byte, error) {
 		return nil, fmt.Errorf("read openapi.yaml: %w", err)
 	}
 	var out bytes.Buffer
-	if err := writeJSON(jsontext.NewEncoder(&out), &doc); err != nil {
+	if err := WriteJSON(jsontext.NewEncoder(&out), &doc); err != nil {
 		return nil, fmt.Errorf("write openapi.yaml as JSON: %w", err)
 	}
 	return out.Bytes(), nil
 }
 
-// writeJSON writes n, and refuses what JSON cannot say: a member that comes
-// twice, or a name that is not text.
-func writeJSON(enc *jsontext.Encoder, n *yaml.Node) error {
+// WriteJSON writes n, a part of the document. It refuses what JSON cannot say: a
+// member that comes twice, or a name that is not text.
+func WriteJSON(enc *jsontext.Encoder, n *yaml.Node) error {
 	switch n.Kind {
 	case yaml.DocumentNode:
-		return writeJSON(enc, n.Content[0])
+		return WriteJSON(enc, n.Content[0])
 	case yaml.MappingNode:
 		return writeAll(enc, jsontext.BeginObject, n.Content, jsontext.EndObject)
 	case yaml.SequenceNode:
@@ -53,7 +53,7 @@ func writeAll(enc *jsontext.Encoder, begin jsontext.Token, content []*yaml.Node,
 		return err
 	}
 	for _, n := range content {
-		if err := writeJSON(enc, n); err != nil {
+		if err := WriteJSON(enc, n); err != nil {
 			return err
 		}
 	}
