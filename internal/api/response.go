@@ -64,7 +64,9 @@ func (r *Response) ifChanged(req *Request) *Response {
 	for tag := range strings.SplitSeq(header, ",") {
 		version, ok := parseETag(tag)
 		if ok && version == r.Version || strings.TrimSpace(tag) == "*" {
-			return &Response{Status: http.StatusNotModified, Header: map[string]string{"etag": r.Header["etag"]}}
+			header := maps.Clone(r.Header)
+			delete(header, "content-type")
+			return &Response{Status: http.StatusNotModified, Header: header}
 		}
 	}
 	return r

@@ -249,7 +249,7 @@ func TestGetDocs(t *testing.T) {
 				t.Errorf("headers are %v", got.Headers)
 			}
 			again := get(t, test.path, got.Headers["etag"])
-			if again.StatusCode != 304 || again.Body != "" || again.Headers["etag"] != got.Headers["etag"] {
+			if again.StatusCode != 304 || again.Body != "" || again.Headers["etag"] != got.Headers["etag"] || again.Headers["cache-control"] != maxAge {
 				t.Errorf("with its ETag got %d, %v", again.StatusCode, again.Headers)
 			}
 		})

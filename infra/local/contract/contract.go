@@ -31,7 +31,7 @@ type Contract struct {
 // A Route is one operation of the API.
 type Route struct {
 	Method      string
-	Path        string // a template, such as /tenants/{tenant_id}
+	Path        string // a template, such as /tenants/{tenant_id}; {path} stands for API Gateway's {path+}
 	OperationID string
 	Roles       []string // who may call it; the one word public or any stands for all
 }
