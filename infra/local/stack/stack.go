@@ -96,6 +96,10 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	if o.Out == nil {
 		o.Out = io.Discard
 	}
+	var err error
+	if o.Bin, err = filepath.Abs(o.Bin); err != nil { // functions run in a folder of their own
+		return nil, fmt.Errorf("find the functions: %w", err)
+	}
 	s := &Stack{options: o, failed: make(chan error, 1)}
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
