@@ -64,9 +64,9 @@ func (r *Response) ifChanged(req *Request) *Response {
 	for tag := range strings.SplitSeq(header, ",") {
 		version, ok := parseETag(tag)
 		if ok && version == r.Version || strings.TrimSpace(tag) == "*" {
-			header := maps.Clone(r.Header)
-			delete(header, "content-type")
-			return &Response{Status: http.StatusNotModified, Header: header}
+			kept := maps.Clone(r.Header)
+			delete(kept, "content-type")
+			return &Response{Status: http.StatusNotModified, Header: kept}
 		}
 	}
 	return r
