@@ -1,0 +1,186 @@
+package account_test
+
+import (
+	"context"
+	"time"
+
+	"github.com/tenantry/tenantry/internal/account"
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/provisioning"
+	"github.com/tenantry/tenantry/internal/user"
+)
+
+// entry is an account with its password.
+type entry struct {
+	account.Account
+	password string
+	invited  bool // another password is due
+	admin    bool // member of the group platform-admins
+}
+
+// directory keeps accounts in a map, by user name.
+type directory struct {
+	entries map[string]*entry
+
+	autoConfirm bool
+	// preSignUp and postConfirmation are the errors of the triggers.
+	preSignUp, postConfirmation error
+	signIns                     int
+	signedOut                   []string
+}
+
+func newDirectory(entries ...*entry) *directory {
+	d := &directory{entries: map[string]*entry{}}
+	for _, e := range entries {
+		d.entries[e.Username] = e
+	}
+	return d
+}
+
+func (d *directory) SignUp(_ context.Context, draft account.Draft) (identity.UserID, bool, error) {
+	if d.preSignUp != nil {
+		return "", false, d.preSignUp
+	}
+	if _, taken := d.entries[draft.Username]; taken {
+		return "", false, account.ErrUsernameTaken(nil)
+	}
+	e := &entry{password: draft.Password, Account: account.Account{
+		ID: identity.UserID("id of " + draft.Username), Username: draft.Username, Email: draft.Email,
+		Role: draft.Role, Confirmed: d.autoConfirm,
+	}}
+	d.entries[draft.Username] = e
+	if d.autoConfirm && d.postConfirmation != nil {
+		return "", false, d.postConfirmation
+	}
+	return e.ID, d.autoConfirm, nil
+}
+
+func (d *directory) Confirm(_ context.Context, username, code string) error {
+	e, ok := d.entries[username]
+	switch {
+	case !ok || code != "123456":
+		return fault.Fields{{Pointer: "#/code", Detail: "is wrong"}}.Err()
+	case d.preSignUp != nil:
+		return d.preSignUp
+	}
+	e.Confirmed = true
+	return d.postConfirmation
+}
+
+func (d *directory) SignIn(_ context.Context, username, password string) (account.Tokens, error) {
+	d.signIns++
+	e, ok := d.entries[username]
+	switch {
+	case !ok || e.password != password:
+		return account.Tokens{}, fault.New(fault.InvalidCredentials, "the user name or the password is wrong")
+	case e.invited:
+		return account.Tokens{}, fault.New(fault.NewPasswordRequired, "a new password is due")
+	case !e.Confirmed:
+		return account.Tokens{}, fault.New(fault.UserNotConfirmed, "enter the code")
+	}
+	return e.tokens(), nil
+}
+
+func (d *directory) SignInAnew(_ context.Context, username, password, newPassword string) (account.Tokens, error) {
+	e, ok := d.entries[username]
+	switch {
+	case !ok || e.password != password:
+		return account.Tokens{}, fault.New(fault.InvalidCredentials, "the user name or the password is wrong")
+	case !e.invited:
+		return account.Tokens{}, fault.Fields{{Pointer: "#/new_password", Detail: "is not due"}}.Err()
+	}
+	e.password, e.invited = newPassword, false
+	return e.tokens(), nil
+}
+
+func (e *entry) tokens() account.Tokens {
+	return account.Tokens{
+		Access: "access of " + e.Username, Refresh: "refresh.of." + e.Username, ExpiresIn: time.Hour,
+		UserID: e.ID, Username: e.Username, AuthTime: time.Now().Truncate(time.Second), PlatformAdmin: e.admin,
+	}
+}
+
+func (d *directory) Refresh(_ context.Context, username, token string) (account.Tokens, error) {
+	e, ok := d.entries[username]
+	if !ok || token != "refresh.of."+username {
+		return account.Tokens{}, fault.New(fault.TokenInvalid, "the refresh token is not good")
+	}
+	t := e.tokens()
+	t.Refresh = ""
+	return t, nil
+}
+
+func (d *directory) SignOut(_ context.Context, username string) error {
+	d.signedOut = append(d.signedOut, username)
+	return nil
+}
+
+func (d *directory) Find(_ context.Context, username string) (account.Account, error) {
+	e, ok := d.entries[username]
+	if !ok {
+		return account.Account{}, fault.New(fault.NotFound, "there is no such account")
+	}
+	return e.Account, nil
+}
+
+// users keeps users in a map, by their id.
+type users map[identity.UserID]user.User
+
+func (u users) Get(_ context.Context, id identity.UserID) (user.User, error) {
+	found, ok := u[id]
+	if !ok {
+		return user.User{}, fault.New(fault.NotFound, "there is no user %q", id)
+	}
+	return found, nil
+}
+
+func (u users) byEmail(email string) (user.User, bool) {
+	for _, candidate := range u {
+		if user.FoldEmail(candidate.Email) == user.FoldEmail(email) {
+			return candidate, true
+		}
+	}
+	return user.User{}, false
+}
+
+func (u users) ByEmail(_ context.Context, email string) (string, error) {
+	found, ok := u.byEmail(email)
+	if !ok {
+		return "", fault.New(fault.NotFound, "no account has the e-mail address")
+	}
+	return found.Username, nil
+}
+
+func (u users) EmailHeld(_ context.Context, email string) (bool, error) {
+	_, held := u.byEmail(email)
+	return held, nil
+}
+
+func (u users) Create(_ context.Context, created user.User) error {
+	if _, ok := u.byEmail(created.Email); ok {
+		return fault.New(fault.EmailTaken, "the e-mail address belongs to another account")
+	}
+	u[created.ID] = created
+	return nil
+}
+
+func (u users) EndSessions(ctx context.Context, id identity.UserID, at time.Time) error {
+	found, err := u.Get(ctx, id)
+	found.SessionsEndedAt = at
+	if err == nil {
+		u[id] = found
+	}
+	return err
+}
+
+// onboarder makes users, as provisioning does.
+type onboarder struct{ users users }
+
+func (o onboarder) Onboard(ctx context.Context, a provisioning.Account) error {
+	u := user.User{ID: a.ID, Username: a.Username, Email: a.Email, Role: identity.Developer}
+	if a.Business {
+		u.Role, u.TenantID = identity.Owner, identity.TenantID(a.ID)
+	}
+	return o.users.Create(ctx, u)
+}
