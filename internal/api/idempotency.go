@@ -53,7 +53,7 @@ func (i *Idempotency) once(ctx context.Context, op Operation, r *Request) (*Resp
 	if err != nil {
 		return nil, err
 	}
-	r.once = &onceOnly{idempotency.Scope{Caller: string(r.Caller.Subject), Route: op.Name, Key: key}, hash}
+	r.once = &onceOnly{idempotency.Scope{Caller: string(r.Caller.Subject), Route: op.Name + " " + r.URI, Key: key}, hash}
 	resp, err := i.replay(ctx, r.once)
 	if !errors.Is(err, fault.NotFound) {
 		return resp, err

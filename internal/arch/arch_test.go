@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	"authorizer": {"api", "fault", "identity", "token", "user"},
 	"task":       {"fault", "operation", "provisioning"},
 	"trigger":    {"account", "fault", "identity", "provisioning"},
-	"docs":       {"fault", "api"},
+	"docs":       {"api", "fault", "identity"},
 
 	// The adapters, which know no edge.
 	"cognito":  {"account", "fault", "identity", "provisioning"},

@@ -175,6 +175,20 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
+func TestMembersAreDescribed(t *testing.T) {
+	doc, err := readDocument()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range doc.Components.Schemas {
+		for _, f := range doc.fields(newWriter(), s, "") {
+			if f.description == "" {
+				t.Errorf("%s does not say what %s is", name, f.name)
+			}
+		}
+	}
+}
+
 func TestReference(t *testing.T) {
 	body := everyPage(t)["/docs"]
 	for name, want := range map[string]string{

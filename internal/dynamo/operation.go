@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/tenant"
@@ -52,8 +53,12 @@ func (s *Operations) Save(ctx context.Context, before, after operation.Operation
 // SaveWithTenant is Save together with a change of the tenant. Where after has
 // ended, no operation runs on the tenant from then on; where it goes on after it
 // had ended, it runs again, and fault.OperationRunning says that another does.
-func (s *Operations) SaveWithTenant(ctx context.Context, before, after operation.Operation, tBefore, tAfter tenant.Tenant) error {
+// Receipt is nil where no answer is to be remembered.
+func (s *Operations) SaveWithTenant(ctx context.Context, before, after operation.Operation, tBefore, tAfter tenant.Tenant, receipt *idempotency.Record) error {
 	tx := s.begin()
+	if receipt != nil {
+		tx.putRecord(*receipt)
+	}
 	tx.replaceOperation(before, after)
 	tx.replaceTenant(tBefore, tAfter)
 	switch {

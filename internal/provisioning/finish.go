@@ -83,7 +83,7 @@ func (r *Runner) end(ctx context.Context, before operation.Operation, status ten
 	after.Version++
 	tAfter := tBefore
 	tAfter.Status, tAfter.UpdatedAt, tAfter.Version = status, now, tBefore.Version+1
-	if err := r.operations.SaveWithTenant(ctx, before, after, tBefore, tAfter); err != nil {
+	if err := r.operations.SaveWithTenant(ctx, before, after, tBefore, tAfter, nil); err != nil {
 		return transient(fmt.Errorf("end operation %s: %w", before.ID, err))
 	}
 	return nil

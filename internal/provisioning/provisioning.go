@@ -49,8 +49,8 @@ type Operations interface {
 	Save(ctx context.Context, before, after operation.Operation) error
 	// SaveWithTenant is Save together with a change of the tenant. It frees the
 	// tenant for other operations when the operation ends, and takes it again when
-	// it goes on.
-	SaveWithTenant(ctx context.Context, before, after operation.Operation, tBefore, tAfter tenant.Tenant) error
+	// it goes on. Receipt is nil where no answer is to be remembered.
+	SaveWithTenant(ctx context.Context, before, after operation.Operation, tBefore, tAfter tenant.Tenant, receipt *idempotency.Record) error
 }
 
 // A Vault keeps the passwords of operations.

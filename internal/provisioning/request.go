@@ -2,7 +2,6 @@ package provisioning
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -115,7 +114,7 @@ func (s *Service) request(ctx context.Context, c identity.Caller, r Request, own
 	result := Result{}
 	passwords := r.passwords()
 	if r.Draft.SIPEnabled.Value && passwords.SIP == "" {
-		passwords.SIP = rand.Text()
+		passwords.SIP = tenant.GeneratePassword()
 		result.SIPPassword = passwords.SIP
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)

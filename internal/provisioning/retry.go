@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/tenant"
@@ -31,10 +32,14 @@ type NewPasswords struct {
 	SIPPassword   patch.Field[string]
 }
 
+// A RetryReceipt makes the record of an answer, to be written with the retry, or
+// nil if the client named no key.
+type RetryReceipt func(operation.Operation) (*idempotency.Record, error)
+
 // Retry runs a failed operation again, with new passwords where there are any.
 // It fails with fault.OperationNotFailed unless the operation failed, and with
 // fault.Invalid where it has no use for a password or needs one.
-func (r *Retrier) Retry(ctx context.Context, id operation.ID, newer NewPasswords) (operation.Operation, error) {
+func (r *Retrier) Retry(ctx context.Context, id operation.ID, newer NewPasswords, receipt RetryReceipt) (operation.Operation, error) {
 	before, err := r.operations.Get(ctx, id)
 	if err != nil {
 		return before, err
@@ -53,9 +58,13 @@ func (r *Retrier) Retry(ctx context.Context, id operation.ID, newer NewPasswords
 	if err != nil {
 		return before, err
 	}
+	record, err := receipt(after)
+	if err != nil {
+		return before, err
+	}
 	tAfter := t
 	tAfter.Status, tAfter.UpdatedAt, tAfter.Version = tenant.Provisioning, time.Now().UTC().Truncate(time.Millisecond), t.Version+1
-	if err := r.operations.SaveWithTenant(ctx, before, after, t, tAfter); err != nil {
+	if err := r.operations.SaveWithTenant(ctx, before, after, t, tAfter, record); err != nil {
 		return before, fmt.Errorf("retry operation %s: %w", id, err)
 	}
 	(&Service{starter: r.starter}).start(ctx, after)

@@ -116,7 +116,7 @@ func accountName(id operation.ID) string {
 type Credentials interface {
 	// Create keeps the secrets of a tenant that has none, under a name that is
 	// unique to the attempt.
-	Create(ctx context.Context, id identity.TenantID, attempt string, sipPassword, webhookSecret string) (tenant.SecretRef, error)
+	Create(ctx context.Context, id identity.TenantID, attempt string, s tenant.Secrets) (tenant.SecretRef, error)
 	// Delete removes them at once. It is no error if they are gone.
 	Delete(ctx context.Context, id identity.TenantID, attempt string) error
 }
@@ -143,7 +143,10 @@ func (s sip) Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) 
 	if t.SIPEnabled && passwords.SIP == "" {
 		return fault.New(fault.Invalid, "the SIP password of the request is gone")
 	}
-	ref, err := s.credentials.Create(ctx, t.ID, attemptName(o), passwords.SIP, passwords.Webhook)
+	ref, err := s.credentials.Create(ctx, t.ID, attemptName(o), tenant.Secrets{
+		SIP:     tenant.SIPPasswords{Current: passwords.SIP},
+		Webhook: passwords.Webhook,
+	})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,44 @@
+// Command sweeper runs every minute, and finishes what was left undone.
+package main
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
+	"github.com/tenantry/tenantry/internal/boot"
+	"github.com/tenantry/tenantry/internal/cognito"
+	"github.com/tenantry/tenantry/internal/dynamo"
+	"github.com/tenantry/tenantry/internal/provisioning"
+	"github.com/tenantry/tenantry/internal/secret"
+	"github.com/tenantry/tenantry/internal/workflow"
+)
+
+func main() { boot.Event(wire) }
+
+func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct{}, error) {
+	db, secrets, stack := dynamodb.NewFromConfig(cfg), secretsmanager.NewFromConfig(cfg), env.String("STACK_NAME")
+	table := dynamo.NewTable(db, env.String("TABLE_NAME"))
+	tenants, operations, users := dynamo.NewTenants(table), dynamo.NewOperations(table), dynamo.NewUsers(table)
+	directory := cognito.NewDirectory(cognitoidentityprovider.NewFromConfig(cfg), env.String("USER_POOL_ID"))
+	vault := secret.NewOperations(secrets, stack)
+	sweeper := &provisioning.Sweeper{
+		Due:        dynamo.NewDue(table),
+		Operations: operations,
+		Accounts:   users,
+		Directory:  directory,
+		Vault:      vault,
+		Machine:    workflow.NewMachine(sfn.NewFromConfig(cfg), env.String("STATE_MACHINE_ARN")),
+		Runner:     provisioning.NewRunner(operations, tenants),
+		Steps: []provisioning.Step{
+			provisioning.Database(dynamo.NewDatabases(db, stack), tenants),
+			provisioning.Identity(directory, users, vault),
+			provisioning.SIP(secret.NewTenants(secrets, stack), vault, tenants),
+		},
+	}
+	return func(ctx context.Context, _ struct{}) (struct{}, error) { return struct{}{}, sweeper.Sweep(ctx) }
+}

@@ -1,0 +1,125 @@
+package api
+
+import (
+	"context"
+
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/idempotency"
+	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/operation"
+	"github.com/tenantry/tenantry/internal/patch"
+	"github.com/tenantry/tenantry/internal/provisioning"
+	"github.com/tenantry/tenantry/internal/tenant"
+)
+
+// TenantRequester is what CreateTenant needs of a provisioning.Service.
+type TenantRequester interface {
+	Request(ctx context.Context, c identity.Caller, r provisioning.Request, receipt provisioning.Receipt) (provisioning.Result, error)
+	Found(ctx context.Context, a provisioning.Account, r provisioning.Request, receipt provisioning.Receipt) (provisioning.Result, error)
+}
+
+// AccountFinder finds the account of a caller who is no user yet.
+type AccountFinder interface {
+	FindByID(ctx context.Context, id identity.UserID) (provisioning.Account, error)
+}
+
+// CreateTenant serves POST /tenants. It answers 202 with the tenant, which is
+// still to be provisioned, and with the operation that does it. A slug, e-mail
+// address or SIP domain that is taken is 409. Besides platform admins, a
+// business account may call it whose tenant was not made at sign-up: it gets a
+// pooled tenant of its own, within the ceilings of self-service.
+func CreateTenant(service TenantRequester, accounts AccountFinder, records RecordFinder, hashKey func(context.Context) ([]byte, error)) Operation {
+	return Operation{
+		Name:  "CreateTenant",
+		Allow: identity.Roles(identity.PlatformAdmin, identity.Applicant),
+		Idempotency: &Idempotency{
+			Records:   records,
+			Key:       hashKey,
+			WriteOnly: []string{"admin_password", "sip_password", "webhook_secret"},
+		},
+		Handle: func(ctx context.Context, r *Request) (*Response, error) {
+			in, faults, err := Decode[tenantDraft](r)
+			if err != nil {
+				return nil, err
+			}
+			request := in.request()
+			if err := faults.And(request.Faults()).Err(); err != nil {
+				return nil, err
+			}
+			receipt := func(result provisioning.Result) (*idempotency.Record, error) {
+				return r.Receipt(requested(result, ""))
+			}
+			result, err := requestTenant(ctx, r.Caller, service, accounts, request, receipt)
+			if err != nil {
+				return nil, err
+			}
+			return requested(result, result.SIPPassword), nil
+		},
+	}
+}
+
+func requestTenant(ctx context.Context, c identity.Caller, service TenantRequester, accounts AccountFinder, request provisioning.Request, receipt provisioning.Receipt) (provisioning.Result, error) {
+	if c.IsPlatformAdmin() {
+		return service.Request(ctx, c, request, receipt)
+	}
+	account, err := accounts.FindByID(ctx, c.Subject)
+	if err != nil {
+		return provisioning.Result{}, err
+	}
+	if !account.Business {
+		return provisioning.Result{}, fault.New(fault.Forbidden, "a developer account has no tenant")
+	}
+	if d := request.Draft; d.ID.Set || d.Isolation == patch.Of(tenant.Dedicated) || request.AdminEmail.Set {
+		return provisioning.Result{}, fault.New(fault.Forbidden, "only a platform admin may give id, isolation dedicated and admin_email")
+	}
+	return service.Found(ctx, account, request, receipt)
+}
+
+// requested returns the answer to a request for a tenant. It shows a password
+// that was made for it, or says that one was shown.
+func requested(result provisioning.Result, password string) *Response {
+	view := requestedView{
+		tenantView:  newTenantView(result.Tenant),
+		OperationID: result.Operation.ID,
+		SIPPassword: password,
+		SecretShown: password == "" && result.SIPPassword != "",
+	}
+	return Accepted("/operations/"+string(result.Operation.ID), view)
+}
+
+// tenantDraft is the body of POST /tenants.
+type tenantDraft struct {
+	tenantSettings
+	ID            patch.Field[identity.TenantID] `json:"id"`
+	Slug          patch.Field[string]            `json:"slug"`
+	Country       patch.Field[*string]           `json:"country"`
+	Isolation     patch.Field[tenant.Isolation]  `json:"isolation"`
+	AdminEmail    patch.Field[string]            `json:"admin_email"`
+	AdminPassword patch.Field[string]            `json:"admin_password"`
+	SIPPassword   patch.Field[string]            `json:"sip_password"`
+	WebhookSecret patch.Field[string]            `json:"webhook_secret"`
+}
+
+func (d tenantDraft) request() provisioning.Request {
+	return provisioning.Request{
+		Draft: tenant.Draft{
+			Settings:  d.settings(),
+			ID:        d.ID,
+			Slug:      d.Slug,
+			Country:   d.Country,
+			Isolation: d.Isolation,
+		},
+		AdminEmail:    d.AdminEmail,
+		AdminPassword: d.AdminPassword,
+		SIPPassword:   d.SIPPassword,
+		WebhookSecret: d.WebhookSecret,
+	}
+}
+
+// requestedView is a tenant that is still to be provisioned.
+type requestedView struct {
+	tenantView
+	OperationID operation.ID `json:"operation_id"`
+	SIPPassword string       `json:"sip_password,omitzero"`
+	SecretShown bool         `json:"secret_shown,omitzero"`
+}
