@@ -9,9 +9,12 @@
 package dynamodb
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -96,6 +99,7 @@ var operations = map[string]operation{
 	"UpdateTable":   (*Layer).updateTable,
 	"DeleteTable":   (*Layer).deleteTable,
 	"ListTables":    (*Layer).listTables,
+	"TagResource":   (*Layer).tagResource,
 
 	"UpdateTimeToLive":          (*Layer).updateTimeToLive,
 	"DescribeTimeToLive":        (*Layer).describeTimeToLive,
@@ -129,10 +133,41 @@ func (l *Layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // do carries out one operation.
 func (l *Layer) do(ctx context.Context, name string, body []byte) (*reply, error) {
+	if err := check(body); err != nil {
+		return nil, err
+	}
 	if op, ok := operations[name]; ok {
 		return op(l, ctx, name, body)
 	}
 	return l.upstream.send(ctx, name, body)
+}
+
+// check refuses requests that dynalite would not survive: what is no JSON
+// object, and what has a null within one of its members.
+func check(body []byte) error {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(body, &members); err != nil || members == nil {
+		return &apiError{Type: "com.amazon.coral.service#SerializationException", Message: "the request is not a JSON object"}
+	}
+	if !bytes.Contains(body, []byte("null")) {
+		return nil
+	}
+	tokens := json.NewDecoder(bytes.NewReader(body))
+	for depth := 0; ; {
+		token, err := tokens.Token()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("look for nulls: %w", err)
+		case token == nil && depth > 1:
+			return failure(validation, "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
+		case token == json.Delim('{') || token == json.Delim('['):
+			depth++
+		case token == json.Delim('}') || token == json.Delim(']'):
+			depth--
+		}
+	}
 }
 
 // A reply is the answer to an operation.
@@ -175,7 +210,7 @@ func newUpstream(u *url.URL) *upstream {
 // send has dynalite carry out an operation. An error means that it gave no
 // answer; a reply may report a failure of its own.
 func (u *upstream) send(ctx context.Context, name string, body []byte) (*reply, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.url, strings.NewReader(string(body)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.url, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("call %s: %w", name, err)
 	}

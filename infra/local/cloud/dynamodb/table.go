@@ -119,10 +119,38 @@ func errNoTable(name string) *apiError {
 type tableRequest struct {
 	TableName                 string
 	DeletionProtectionEnabled *bool
-	Tags                      []json.RawMessage
+	Tags                      []tag
 	KeySchema                 []struct{ AttributeName string }
 	AttributeDefinitions      []struct{ AttributeName, AttributeType string }
 	GlobalSecondaryIndexes    []struct{ IndexName string }
+}
+
+// A tag is a tag of a table.
+type tag struct {
+	Key   *string `json:",omitempty"`
+	Value *string `json:",omitempty"`
+}
+
+// checkTags refuses tags that dynalite would not survive.
+func checkTags(tags []tag) error {
+	for i, t := range tags {
+		if t.Key == nil || t.Value == nil {
+			return failure(validation, "1 validation error detected: Value null at 'tags.%d.member' failed to satisfy constraint: Member must not be null", i+1)
+		}
+	}
+	return nil
+}
+
+// tagResource is TagResource.
+func (l *Layer) tagResource(ctx context.Context, name string, body []byte) (*reply, error) {
+	var in tableRequest
+	if err := decode(body, &in); err != nil {
+		return nil, failure(validation, "%v", err)
+	}
+	if err := checkTags(in.Tags); err != nil {
+		return nil, err
+	}
+	return l.upstream.send(ctx, name, body)
 }
 
 // table returns the table that the request describes.
@@ -148,6 +176,9 @@ func (l *Layer) createTable(ctx context.Context, name string, body []byte) (*rep
 	var in tableRequest
 	if decode(body, &in) != nil || in.TableName == "" {
 		return l.upstream.send(ctx, name, body)
+	}
+	if err := checkTags(in.Tags); err != nil {
+		return nil, err
 	}
 	l.control.Lock()
 	defer l.control.Unlock()
