@@ -32,6 +32,12 @@ type Table struct {
 // NewTable returns the table with the given name.
 func NewTable(db Client, name string) *Table { return &Table{db, name} }
 
+// DynamoDB takes keys of this many bytes.
+const (
+	maxPartitionKey = 2048
+	maxSortKey      = 1024
+)
+
 // errNoItem says that there is no item with a key.
 var errNoItem = errors.New("no such item")
 
@@ -44,8 +50,12 @@ func (t *Table) Ping(ctx context.Context) error {
 	return err
 }
 
-// get reads an item as it is now. It fails with errNoItem if there is none.
+// get reads an item as it is now. It fails with errNoItem if there is none, and
+// there is none with a key that is longer than keys can be.
 func (t *Table) get(ctx context.Context, k key, item any) error {
+	if len(k.PK) > maxPartitionKey || len(k.SK) > maxSortKey {
+		return errNoItem
+	}
 	av, err := attributevalue.MarshalMap(k)
 	if err != nil {
 		return fmt.Errorf("marshal key %s: %w", k.PK, err)

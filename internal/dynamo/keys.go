@@ -28,7 +28,7 @@ import (
 //	operation              OPERATION#<id>                  OPERATION
 //	account to be removed  ACCOUNT#<user name>             ACCOUNT
 //	idempotency record     IDEMPOTENCY#<caller>#<route>#<key>  IDEMPOTENCY
-//	search entry           PREFIX#<first two characters>   <folded name or slug>#<tenant id>
+//	search entry           PREFIX#<first two characters>   <folded name or slug>\x00<tenant id>
 //	directory's counter    DIRECTORY                       COUNTER
 //	directory's member     DIRECTORY#<bucket>              <n>
 type key struct {
@@ -57,11 +57,24 @@ func recordKey(s idempotency.Scope) key {
 	return key{"IDEMPOTENCY#" + s.Caller + "#" + s.Route + "#" + s.Key, "IDEMPOTENCY"}
 }
 
+// maxSearchText is how many bytes of a text are in the key of its search entry.
+// DynamoDB takes 1024, and the tenant's id stands behind the text.
+const maxSearchText = 960
+
 // searchKey is where a tenant is found by the beginning of a text, its name or
-// its slug.
+// its slug. What ends the text sorts before all that a longer text goes on with.
 func searchKey(text string, id identity.TenantID) key {
 	folded := tenant.Fold(text)
-	return key{searchPartition(folded), folded + "#" + string(id)}
+	return key{searchPartition(folded), searchText(folded) + "\x00" + string(id)}
+}
+
+// searchText returns as much of a folded text as is in a key.
+func searchText(folded string) string {
+	end := min(len(folded), maxSearchText)
+	for end < len(folded) && !utf8.RuneStart(folded[end]) {
+		end--
+	}
+	return folded[:end]
 }
 
 // searchPartition is where all entries are whose text begins with the first two

@@ -3,12 +3,16 @@ package dynamo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
+	"github.com/tenantry/tenantry/internal/page"
 	"github.com/tenantry/tenantry/internal/tenant"
 )
 
@@ -29,6 +33,35 @@ func (s *Operations) Get(ctx context.Context, id operation.ID) (operation.Operat
 		return operation.Operation{}, err
 	}
 	return item.operation(), nil
+}
+
+// List returns a part of the operations on a tenant, newest first. The index that
+// it reads is eventually consistent: an operation that was written a moment ago
+// may be missing, or as it was before.
+func (s *Operations) List(ctx context.Context, id identity.TenantID, w page.Window) (page.Page[operation.Operation], error) {
+	in := dynamodb.QueryInput{
+		IndexName:              new("tenant"),
+		KeyConditionExpression: new("of_tenant = :t"),
+		ScanIndexForward:       new(false),
+	}
+	v := map[string]any{":t": operationsOf(id)}
+	if w.From != "" {
+		in.KeyConditionExpression = new("of_tenant = :t AND of_tenant_sort < :from")
+		v[":from"] = string(w.From)
+	}
+	var p page.Page[operation.Operation]
+	items, err := query[operationItem](ctx, s.Table, in, v, w.Limit+1)
+	if err != nil {
+		return p, fmt.Errorf("list the operations on tenant %s: %w", id, err)
+	}
+	for i, item := range items {
+		if i == w.Limit {
+			p.Next = p.Entries[i-1].After
+			break
+		}
+		p.Entries = append(p.Entries, page.Entry[operation.Operation]{Value: item.operation(), After: page.Position(item.OfTenantSort)})
+	}
+	return p, nil
 }
 
 // Running returns the id of the operation that runs on a tenant, or

@@ -47,9 +47,7 @@ func (tx *transaction) replaceTenant(before, after tenant.Tenant) {
 		tx.update(memberKey(after.Number), "SET #s = :s", map[string]any{":s": after.Status}, map[string]string{"#s": "status"}, errLost(after.ID, "directory"))
 	}
 	tx.moveSIPDomain(before, after)
-	if tenant.Fold(after.Name) != tenant.Fold(before.Name) {
-		tx.moveSearchEntry(before, after)
-	}
+	tx.moveSearchEntry(before, after)
 }
 
 // updateCounters moves the copies of limits and status that transactions on the
@@ -85,14 +83,17 @@ func (tx *transaction) reserveSIPDomain(t tenant.Tenant) {
 	}
 }
 
-// moveSearchEntry moves the entry of a tenant's name. The name may fold to the
-// slug, whose entry stays.
+// moveSearchEntry moves the entry of a tenant's name. The name may have that of
+// the slug, which stays.
 func (tx *transaction) moveSearchEntry(before, after tenant.Tenant) {
-	slug := tenant.Fold(after.Slug)
-	if tenant.Fold(before.Name) != slug {
-		tx.remove(searchKey(before.Name, before.ID), "attribute_exists(pk)", nil, errLost(before.ID, "search entry"))
+	slug, from, to := searchKey(after.Slug, after.ID), searchKey(before.Name, before.ID), searchKey(after.Name, after.ID)
+	if from == to {
+		return
 	}
-	if tenant.Fold(after.Name) != slug {
+	if from != slug {
+		tx.remove(from, "attribute_exists(pk)", nil, errLost(before.ID, "search entry"))
+	}
+	if to != slug {
 		tx.put(newSearchItem(after.Name, after.ID), errLost(after.ID, "search entry"))
 	}
 }

@@ -1,0 +1,92 @@
+package dynamo
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+const (
+	maxBatch = 100  // items that one request may read by their keys
+	maxQuery = 1000 // items that one request of ours asks for
+)
+
+// query reads items in the order of in, until it has as many as wanted or there
+// are no more. V is the values of the expressions of in.
+func query[T any](ctx context.Context, t *Table, in dynamodb.QueryInput, v map[string]any, wanted int) ([]T, error) {
+	var items []T
+	var err error
+	if in.ExpressionAttributeValues, err = values(v); err != nil {
+		return nil, fmt.Errorf("marshal a query: %w", err)
+	}
+	in.TableName = &t.name
+	for {
+		in.Limit = new(int32(min(wanted-len(items), maxQuery)))
+		out, err := t.db.Query(ctx, &in)
+		if err != nil {
+			return nil, fmt.Errorf("query: %w", err)
+		}
+		var more []T
+		if err := attributevalue.UnmarshalListOfMaps(out.Items, &more); err != nil {
+			return nil, fmt.Errorf("unmarshal what a query found: %w", err)
+		}
+		items = append(items, more...)
+		if len(items) >= wanted || out.LastEvaluatedKey == nil {
+			return items, nil
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+	}
+}
+
+// batchGet reads the attributes named of the items with the keys given, as they
+// are now, in any order. It leaves out those that are not there.
+func batchGet[T any](ctx context.Context, t *Table, keys []key, attributes string) ([]T, error) {
+	var items []T
+	for chunk := range slices.Chunk(keys, maxBatch) {
+		more, err := t.batchGetChunk(ctx, chunk, attributes)
+		if err != nil {
+			return nil, err
+		}
+		var read []T
+		if err := attributevalue.UnmarshalListOfMaps(more, &read); err != nil {
+			return nil, fmt.Errorf("unmarshal a batch: %w", err)
+		}
+		items = append(items, read...)
+	}
+	return items, nil
+}
+
+func (t *Table) batchGetChunk(ctx context.Context, keys []key, attributes string) ([]map[string]types.AttributeValue, error) {
+	wanted := types.KeysAndAttributes{ConsistentRead: new(true), ProjectionExpression: &attributes}
+	for _, k := range keys {
+		av, err := attributevalue.MarshalMap(k)
+		if err != nil {
+			return nil, fmt.Errorf("marshal key %s: %w", k.PK, err)
+		}
+		wanted.Keys = append(wanted.Keys, av)
+	}
+	var items []map[string]types.AttributeValue
+	request := map[string]types.KeysAndAttributes{t.name: wanted}
+	for attempt := 1; ; attempt++ {
+		out, err := t.db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: request})
+		if err != nil {
+			return nil, fmt.Errorf("get a batch of %d: %w", len(keys), err)
+		}
+		items = append(items, out.Responses[t.name]...)
+		if len(out.UnprocessedKeys) == 0 {
+			return items, nil
+		}
+		if attempt == transactionAttempts {
+			return nil, fmt.Errorf("get a batch of %d: DynamoDB left keys unread %d times", len(keys), attempt)
+		}
+		request = out.UnprocessedKeys
+		if err := sleep(ctx, rand.N(transactionBackoff<<attempt)); err != nil { //nolint:gosec // spreads attempts, keeps no secret
+			return nil, err
+		}
+	}
+}
