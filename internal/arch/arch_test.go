@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 	"identity":    {},
 	"patch":       {},
 	"idempotency": {},
+	"page":        {},
 
 	// The domain, which knows neither edges nor adapters.
 	"tenant":       {"fault", "identity", "patch"},
@@ -30,7 +31,7 @@ var allowed = map[string][]string{
 	"account":      {"fault", "identity", "patch", "provisioning", "tenant", "user"},
 
 	// The edges.
-	"api":        {"account", "fault", "idempotency", "identity", "operation", "patch", "provisioning", "tenant", "user"},
+	"api":        {"account", "fault", "idempotency", "identity", "operation", "page", "patch", "provisioning", "tenant", "user"},
 	"authorizer": {"api", "fault", "identity", "token", "user"},
 	"task":       {"fault", "operation", "provisioning"},
 	"trigger":    {"account", "fault", "identity", "provisioning"},
@@ -38,7 +39,7 @@ var allowed = map[string][]string{
 
 	// The adapters, which know no edge.
 	"cognito":  {"account", "fault", "identity", "provisioning"},
-	"dynamo":   {"fault", "idempotency", "identity", "operation", "provisioning", "tenant", "user"},
+	"dynamo":   {"fault", "idempotency", "identity", "operation", "page", "provisioning", "tenant", "user"},
 	"secret":   {"operation", "provisioning", "tenant", "identity"},
 	"token":    {"fault", "identity"},
 	"workflow": {"operation"},
