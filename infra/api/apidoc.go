@@ -32,7 +32,7 @@ func JSON() ([]byte, error) {
 }
 
 // WriteJSON writes n, a part of the document. It refuses what JSON cannot say: a
-// member that comes twice, or a name that is not text.
+// member that comes twice, a name that is not text, or an alias.
 func WriteJSON(enc *jsontext.Encoder, n *yaml.Node) error {
 	switch n.Kind {
 	case yaml.DocumentNode:
@@ -41,11 +41,14 @@ func WriteJSON(enc *jsontext.Encoder, n *yaml.Node) error {
 		return writeAll(enc, jsontext.BeginObject, n.Content, jsontext.EndObject)
 	case yaml.SequenceNode:
 		return writeAll(enc, jsontext.BeginArray, n.Content, jsontext.EndArray)
+	case yaml.ScalarNode:
+		if err := enc.WriteToken(scalar(n)); err != nil {
+			return fmt.Errorf("line %d: %w", n.Line, err)
+		}
+		return nil
+	case yaml.AliasNode, yaml.StreamNode:
 	}
-	if err := enc.WriteToken(scalar(n)); err != nil {
-		return fmt.Errorf("line %d: %w", n.Line, err)
-	}
-	return nil
+	return fmt.Errorf("line %d: neither a value, a list nor a mapping", n.Line)
 }
 
 func writeAll(enc *jsontext.Encoder, begin jsontext.Token, content []*yaml.Node, end jsontext.Token) error {

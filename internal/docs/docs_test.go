@@ -208,6 +208,27 @@ func TestReference(t *testing.T) {
 	}
 }
 
+func TestCurl(t *testing.T) {
+	key := parameter{In: "header", Name: "Idempotency-Key"}
+	id := parameter{In: "path", Name: "id", Example: "T1"}
+	for name, test := range map[string]struct {
+		op   operation
+		body string
+		want string
+	}{
+		"public":     {operation{Method: "GET", Path: "/health", Roles: words{"public"}}, "", `curl "$API/health"`},
+		"with token": {operation{Method: "GET", Path: "/t/{id}", Parameters: []parameter{id}}, "", "curl \"$API/t/T1\" \\\n  -H \"Authorization: Bearer $TOKEN\""},
+		"with key":   {operation{Method: "POST", Path: "/t", Roles: words{"public"}, Parameters: []parameter{key}}, "", "curl -X POST \"$API/t\" \\\n  -H \"Idempotency-Key: $(uuidgen)\""},
+		"with body":  {operation{Method: "PUT", Path: "/t", Roles: words{"public"}}, `{"a":"it's"}`, "curl -X PUT \"$API/t\" \\\n  -H \"Content-Type: application/json\" \\\n  -d '{\"a\":\"it'\\''s\"}'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := curl(test.op, test.body); got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
 // answer is what a Server answers.
 type answer struct {
 	StatusCode int               `json:"statusCode"`

@@ -24,6 +24,7 @@ func (doc *document) reference() (string, error) {
 	w.print("<main id=\"main\">\n<section class=\"intro\">\n<h1>%s API</h1>\n", doc.Info.Title)
 	w.print("<p class=\"lead\">%s</p>\n<p class=\"version\">Version %s</p>\n", doc.Info.Summary, doc.Info.Version)
 	w.markdown(doc.Info.Description)
+	w.markdown("## Commands\n\nIn the commands below, `$API` stands for the address of this API and `$TOKEN` for an access token.")
 	w.print("<h2 id=\"problem\">Problem documents</h2>\n")
 	doc.table(w, doc.Components.Schemas["Problem"])
 	w.print("</section>\n")
@@ -246,19 +247,19 @@ func curl(op operation, body string) string {
 			headers = append(headers, `"Idempotency-Key: $(uuidgen)"`)
 		}
 	}
-	command := "curl "
-	if op.Method != http.MethodGet {
-		command += "-X " + op.Method + " "
-	}
-	command += `"$API` + path + `"`
 	if body != "" {
 		headers = append(headers, `"Content-Type: application/json"`)
 	}
+	command := []string{"curl"}
+	if op.Method != http.MethodGet {
+		command = append(command, "-X", op.Method)
+	}
+	lines := []string{strings.Join(append(command, `"$API`+path+`"`), " ")}
 	for _, h := range headers {
-		command += " \\\n  -H " + h
+		lines = append(lines, "-H "+h)
 	}
 	if body != "" {
-		command += " \\\n  -d '" + strings.ReplaceAll(body, "'", `'\''`) + "'"
+		lines = append(lines, "-d '"+strings.ReplaceAll(body, "'", `'\''`)+"'")
 	}
-	return command
+	return strings.Join(lines, " \\\n  ")
 }

@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	me          = `{"user_id":"3f0c2a4e-5b1d-4c57-9a53-0f6f3a1c9b7e","username":"dewi","email":"dewi@nusantara.example","owner_id":null,"tenant_id":null,"role":"developer","impersonation":null}`
-	credentials = `{"username":"dewi","password":"correct horse battery"}`
-	token       = `{"access_token":"a","refresh_token":"r","token_type":"Bearer","expires_in":3600,"tenant_id":null}`
-	notFound    = `{"type":"/docs/problems/not-found","title":"Not Found","status":404,"instance":"/nowhere","request_id":"R1"}`
-	taken       = `{"type":"/docs/problems/slug-taken","title":"Conflict","status":409,"instance":"/auth/me","request_id":"R1"}`
+	me       = `{"user_id":"3f0c2a4e-5b1d-4c57-9a53-0f6f3a1c9b7e","username":"dewi","email":"dewi@nusantara.example","owner_id":null,"tenant_id":null,"role":"developer","impersonation":null}`
+	signIn   = `{"username":"dewi","password":"correct horse battery"}`
+	token    = `{"access_token":"a","refresh_token":"r","token_type":"Bearer","expires_in":3600,"tenant_id":null}`
+	notFound = `{"type":"/docs/problems/not-found","title":"Not Found","status":404,"instance":"/nowhere","request_id":"R1"}`
+	taken    = `{"type":"/docs/problems/slug-taken","title":"Conflict","status":409,"instance":"/auth/me","request_id":"R1"}`
 )
 
 // An exchange is a request and its answer, as far as a case differs from a
@@ -48,7 +48,7 @@ func TestCheck(t *testing.T) {
 		want string // a part of the error; "" where there is none
 	}{
 		"fits":                {exchange{"GET", "/auth/me", "", "", 200, jsonHeader(), me}, ""},
-		"body fits":           {exchange{"POST", "/auth/token", credentials, "application/json", 200, jsonHeader(), token}, ""},
+		"body fits":           {exchange{"POST", "/auth/token", signIn, "application/json", 200, jsonHeader(), token}, ""},
 		"no content":          {exchange{"POST", "/auth/logout", "", "", 204, http.Header{"X-Request-Id": {"R1"}}, ""}, ""},
 		"not modified":        {exchange{"GET", "/docs/problems/stale", "", "", 304, tag, ""}, ""},
 		"query fits":          {exchange{"GET", "/tenants?limit=5&status_filter=active", "", "", 200, jsonHeader(), "[]"}, ""},
@@ -83,7 +83,7 @@ func TestCheck(t *testing.T) {
 		"body does not fit":     {exchange{"POST", "/auth/token", `{"username":"dewi"}`, "application/json", 200, jsonHeader(), token}, "password"},
 		"no body":               {exchange{"POST", "/auth/token", "", "", 200, jsonHeader(), token}, "body is required"},
 		"undescribed body":      {exchange{"POST", "/auth/logout", "{}", "application/json", 204, http.Header{"X-Request-Id": {"R1"}}, ""}, "describe a body"},
-		"body of another type":  {exchange{"POST", "/auth/token", credentials, "text/plain", 200, jsonHeader(), token}, "text/plain"},
+		"body of another type":  {exchange{"POST", "/auth/token", signIn, "text/plain", 200, jsonHeader(), token}, "text/plain"},
 		"problem of another path": {
 			exchange{"GET", "/auth/me", "", "", 409, problemHeader(), taken}, "content type application/problem+json",
 		},
@@ -166,7 +166,7 @@ func TestTransport(t *testing.T) {
 			t.Cleanup(server.Close)
 			tb := &recorder{TB: t}
 			client := &http.Client{Transport: Transport(tb, http.DefaultTransport)}
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/auth/token", strings.NewReader(credentials))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/auth/token", strings.NewReader(signIn))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,7 +179,7 @@ func TestTransport(t *testing.T) {
 			if err := resp.Body.Close(); err != nil {
 				t.Error(err)
 			}
-			if err != nil || string(got) != test.answer || sent != credentials {
+			if err != nil || string(got) != test.answer || sent != signIn {
 				t.Errorf("sent %s, got %s, %v", sent, got, err)
 			}
 			if tb.failed != test.failed {
