@@ -66,7 +66,7 @@ type problemView struct {
 	Instance  string         `json:"instance"`
 	RequestID string         `json:"request_id"`
 	Errors    []fieldView    `json:"errors,omitempty"`
-	Members   map[string]any `json:",inline"`
+	Members   map[string]any `json:",embed"`
 }
 
 type fieldView struct {

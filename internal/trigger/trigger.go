@@ -25,13 +25,13 @@ type Event struct {
 	Username string         `json:"userName"`
 	Request  Request        `json:"request"`
 	Response jsontext.Value `json:"response"`
-	Others   jsontext.Value `json:",inline"`
+	Others   jsontext.Value `json:",embed"`
 }
 
 // A Request is what an event says of an account.
 type Request struct {
 	Attributes map[string]string `json:"userAttributes"`
-	Others     jsontext.Value    `json:",inline"`
+	Others     jsontext.Value    `json:",embed"`
 }
 
 func (e Event) profile() account.Profile {
