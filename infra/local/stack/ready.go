@@ -49,7 +49,6 @@ func (s *Stack) deploy(ctx context.Context, i *template.Instance) error {
 		return err
 	}
 	s.schedules.Store(scheduler)
-	s.closers = append(s.closers, scheduler.Close)
 	s.info.Table = s.outputs["TableName"]
 	s.info.UserPoolID = s.outputs["UserPoolId"]
 	s.info.ClientID = s.outputs["ClientId"]

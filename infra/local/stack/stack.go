@@ -197,7 +197,8 @@ func (s *Stack) startCloud(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	s.closers = append(s.closers, s.runtime.Close)
+	// The schedules end after the functions, as they wait for those they fired.
+	s.closers = append(s.closers, s.closeSchedules, s.runtime.Close)
 	dynalite, moto, err := s.startEngines(ctx, l.Addr().(*net.TCPAddr).Port)
 	if err != nil {
 		return err
@@ -288,6 +289,14 @@ func (s *Stack) fireSchedule(ctx context.Context, name string) (payload []byte, 
 	}
 	r, err := scheduler.Fire(ctx, name)
 	return r.Payload, r.FunctionError, err
+}
+
+// closeSchedules ends the schedules, if there are any yet.
+func (s *Stack) closeSchedules() error {
+	if scheduler := s.schedules.Load(); scheduler != nil {
+		return scheduler.Close()
+	}
+	return nil
 }
 
 // Info tells where the stack is.

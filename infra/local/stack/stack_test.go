@@ -3,6 +3,7 @@ package stack_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
@@ -364,4 +366,15 @@ func TestStartRefuses(t *testing.T) {
 			wantNothingLeft(t, o.Data)
 		})
 	}
+}
+
+func TestStartIsToldToStop(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // the engines take longer
+	defer cancel()
+	o := options(t)
+	s, err := stack.Start(ctx, o)
+	if !errors.Is(err, context.DeadlineExceeded) || s != nil {
+		t.Errorf("got %v, %v, want no stack and the context's error", s, err)
+	}
+	wantNothingLeft(t, o.Data)
 }
