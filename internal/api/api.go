@@ -21,6 +21,8 @@ type Operation struct {
 	Allow identity.Rule
 	// Query names the parameters of the query that the operation takes.
 	Query []string
+	// AnyQuery lets every query pass, for an operation that does not read it.
+	AnyQuery bool
 	// Idempotency is set where the operation honours the header Idempotency-Key.
 	Idempotency *Idempotency
 	Handle      Handler
@@ -72,8 +74,10 @@ func (s *Server) answer(ctx context.Context, r *Request) (*Response, error) {
 	if err := s.op.admit(r); err != nil {
 		return nil, err
 	}
-	if err := r.checkQuery(s.op.Query); err != nil {
-		return nil, err
+	if !s.op.AnyQuery {
+		if err := r.checkQuery(s.op.Query); err != nil {
+			return nil, err
+		}
 	}
 	var resp *Response
 	var err error

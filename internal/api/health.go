@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 
-	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 )
 
@@ -29,15 +28,4 @@ func GetHealth(store Pinger) Operation {
 
 type healthView struct {
 	Status string `json:"status"`
-}
-
-// RouteNotFound serves what no route matches. It answers 404.
-func RouteNotFound() Operation {
-	return Operation{
-		Name:  "RouteNotFound",
-		Allow: identity.Public(),
-		Handle: func(_ context.Context, r *Request) (*Response, error) {
-			return nil, fault.New(fault.NotFound, "there is no route %s %s; see /docs", r.Method, r.URI)
-		},
-	}
 }
