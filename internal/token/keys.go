@@ -19,8 +19,8 @@ const (
 	// keysKept is how long keys are used before they are read again, so that one
 	// which was withdrawn is not trusted for ever.
 	keysKept = time.Hour
-	// readAgain is how long the keys are not read again for tokens that name a key
-	// which is not among them, since anyone can send such a token.
+	// readAgain is how long the keys are not read again, whatever happens: anyone
+	// can send a token that names a key which is not among them.
 	readAgain   = 10 * time.Second
 	readTimeout = 3 * time.Second
 	maxKeySet   = 64 << 10
@@ -36,9 +36,11 @@ type Keys struct {
 	client *http.Client
 	url    string
 
-	mu     sync.Mutex
-	byID   map[string]*rsa.PublicKey
-	readAt time.Time
+	mu      sync.Mutex
+	byID    map[string]*rsa.PublicKey // nil until they were read
+	readAt  time.Time
+	triedAt time.Time
+	err     error // of the last try
 }
 
 // NewKeys returns the keys of the JSON Web Key Set at url.
@@ -46,31 +48,33 @@ func NewKeys(url string) *Keys {
 	return &Keys{client: &http.Client{Timeout: readTimeout}, url: url}
 }
 
-// get returns the key with an ID, or errNoKey.
+// get returns the key with an ID. It fails with errNoKey if the pool has none
+// such. While the keys cannot be read again it trusts those that it has.
 func (k *Keys) get(ctx context.Context, id string) (*rsa.PublicKey, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	key, known := k.byID[id]
-	age := time.Since(k.readAt)
-	if known && age < keysKept || !known && k.byID != nil && age < readAgain {
-		return key, missing(known)
+	due := k.byID[id] == nil || time.Since(k.readAt) >= keysKept
+	if due && (k.byID == nil || time.Since(k.triedAt) >= readAgain) {
+		k.refresh(ctx)
 	}
-	byID, err := k.read(ctx)
-	switch {
-	case err == nil:
-		k.byID, k.readAt = byID, time.Now()
-		key, known = byID[id]
-	case !known:
-		return nil, err
+	switch key := k.byID[id]; {
+	case key != nil:
+		return key, nil
+	case k.err != nil:
+		return nil, k.err
+	default:
+		return nil, errNoKey
 	}
-	return key, missing(known)
 }
 
-func missing(known bool) error {
-	if known {
-		return nil
+// refresh reads the keys. It keeps the old ones if that fails.
+func (k *Keys) refresh(ctx context.Context) {
+	k.triedAt = time.Now()
+	byID, err := k.read(ctx)
+	k.err = err
+	if err == nil {
+		k.byID, k.readAt = byID, k.triedAt
 	}
-	return errNoKey
 }
 
 // A jwk is a key as RFC 7517 and RFC 7518 write it.
