@@ -6,6 +6,7 @@ package engines
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -64,13 +65,18 @@ func StartDynalite(ctx context.Context, dir, data string, log io.Writer) (*Engin
 	return e, nil
 }
 
+// motoProgram is what Python runs as moto.
+//
+//go:embed moto.py
+var motoProgram string
+
 // StartMoto starts the engine of the other services that Install put into dir,
 // and returns once it answers. The tasks of its state machines call Lambda at
 // port awsPort of this machine. What it prints goes to log.
 func StartMoto(ctx context.Context, dir string, awsPort int, log io.Writer) (*Engine, error) {
 	p := program{
 		name:     motoPython(dir),
-		args:     []string{"-m", "moto.server", "-H", "127.0.0.1"},
+		args:     []string{"-P", "-c", motoProgram, "-H", "127.0.0.1"},
 		portFlag: "-p",
 		env:      environment("MOTO_PORT="+strconv.Itoa(awsPort), "TZ=UTC", "PYTHONUNBUFFERED=1"),
 		says:     "Running on",
