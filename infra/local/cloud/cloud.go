@@ -14,6 +14,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/tenantry/tenantry/infra/local/cloud/awsjson"
 	"github.com/tenantry/tenantry/infra/local/cloud/cognito"
@@ -56,21 +57,22 @@ func New(o Options) *Endpoint {
 
 	front := cognito.New(cognito.Options{Moto: client, Invoke: o.Invoke, MailDir: o.MailDir})
 	moto := proxy(o.Moto, transport)
-	e := &Endpoint{
+	var delay time.Duration
+	if o.Strict {
+		delay = deletionDelay
+	}
+	return &Endpoint{
 		fireSchedule: o.FireSchedule,
 		moto:         moto,
 		cognito:      front,
 		services: map[string]http.Handler{
-			"dynamodb":    o.DynamoDB,
-			"lambda":      o.Lambda,
-			"cognito-idp": front,
-			"states":      &executions{moto: moto},
+			"dynamodb":       o.DynamoDB,
+			"lambda":         o.Lambda,
+			"cognito-idp":    front,
+			"states":         &executions{moto: moto},
+			"secretsmanager": newSecrets(moto, client, delay),
 		},
 	}
-	if o.Strict {
-		e.services["secretsmanager"] = newSecrets(moto, client)
-	}
-	return e
 }
 
 // proxy returns a handler that hands everything to moto.

@@ -38,6 +38,12 @@ func (a attributes) get(name string) string {
 	return a[i].Value
 }
 
+// with returns the attributes with one of them changed.
+func (a attributes) with(name, value string) attributes {
+	others := slices.DeleteFunc(slices.Clone(a), func(x attribute) bool { return x.Name == name })
+	return append(others, attribute{name, value})
+}
+
 func (a attributes) byName() map[string]string {
 	m := make(map[string]string, len(a))
 	for _, x := range a {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 
 	"github.com/tenantry/tenantry/infra/local/cloud/awsjson"
 )
@@ -109,31 +110,26 @@ func (c *client) checkSignUp(in signUpInput) error {
 
 // addUser makes the account, as the trigger decided.
 func (f *Front) addUser(ctx context.Context, p *pool, in signUpInput, decision preSignUpResponse) (*user, error) {
-	name := p.canonical(in.Username)
-	defer f.users.lock(p.key(name))()
+	u := &user{Username: p.canonical(in.Username), UserStatus: unconfirmed, Enabled: true, UserAttributes: in.UserAttributes}
+	if u.email() != "" {
+		u.UserAttributes = append(u.UserAttributes, attribute{"email_verified", strconv.FormatBool(decision.AutoVerifyEmail)})
+	}
+	defer f.users.lock(p.key(u.Username))()
+	var made signUpOutput
 	if err := f.call(ctx, p.region, "SignUp", signUpInput{
 		ClientID:       in.ClientID,
-		Username:       name,
+		Username:       u.Username,
 		Password:       in.Password,
-		UserAttributes: append(attributes{}, in.UserAttributes...),
-	}, nil); err != nil {
+		UserAttributes: append(attributes{}, u.UserAttributes...),
+	}, &made); err != nil {
 		return nil, err
 	}
-	verified := attribute{"email_verified", "false"}
-	if decision.AutoVerifyEmail {
-		verified.Value = "true"
+	u.UserAttributes = append(attributes{{"sub", made.UserSub}}, u.UserAttributes...)
+	if !decision.AutoConfirmUser {
+		return u, nil
 	}
-	if in.UserAttributes.get("email") != "" {
-		if err := f.setAttributes(ctx, p, name, attributes{verified}); err != nil {
-			return nil, err
-		}
-	}
-	if decision.AutoConfirmUser {
-		if err := f.call(ctx, p.region, "AdminConfirmSignUp", named{p.ID, name}, nil); err != nil {
-			return nil, err
-		}
-	}
-	return f.user(ctx, p, name)
+	u.UserStatus = confirmed
+	return u, f.call(ctx, p.region, "AdminConfirmSignUp", named{p.ID, u.Username}, nil)
 }
 
 // sendCode makes a code for a user and mails it.
@@ -210,10 +206,9 @@ func (f *Front) confirmByCode(ctx context.Context, client *client, in confirmInp
 		return nil, err
 	}
 	f.codes.drop(k, confirmation)
-	if err := f.setAttributes(ctx, p, k.name, attributes{{"email_verified", "true"}}); err != nil {
-		return nil, err
-	}
-	return f.user(ctx, p, k.name)
+	u.UserStatus = confirmed
+	u.UserAttributes = u.UserAttributes.with("email_verified", "true")
+	return u, f.setAttributes(ctx, p, k.name, attributes{{"email_verified", "true"}})
 }
 
 func errCannotConfirm(u *user) error {
