@@ -2,6 +2,9 @@ package api
 
 import (
 	"context"
+	"reflect"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/idempotency"
@@ -43,7 +46,7 @@ func CreateTenant(service TenantRequester, accounts AccountFinder, records Recor
 				return nil, err
 			}
 			request := in.request()
-			if err := faults.And(request.Faults()).Err(); err != nil {
+			if err := faults.And(in.tenantGiven.faults()).And(request.Faults()).Err(); err != nil {
 				return nil, err
 			}
 			receipt := func(result provisioning.Result) (*idempotency.Record, error) {
@@ -90,6 +93,7 @@ func requested(result provisioning.Result, password string) *Response {
 // tenantDraft is the body of POST /tenants.
 type tenantDraft struct {
 	tenantSettings
+	tenantGiven
 	ID            patch.Field[identity.TenantID] `json:"id"`
 	Slug          patch.Field[string]            `json:"slug"`
 	Country       patch.Field[*string]           `json:"country"`
@@ -98,6 +102,31 @@ type tenantDraft struct {
 	AdminPassword patch.Field[string]            `json:"admin_password"`
 	SIPPassword   patch.Field[string]            `json:"sip_password"`
 	WebhookSecret patch.Field[string]            `json:"webhook_secret"`
+}
+
+// tenantGiven is the members of a tenant that come about by themselves.
+type tenantGiven struct {
+	Status            patch.Field[jsontext.Value] `json:"status"`
+	StatusReason      patch.Field[jsontext.Value] `json:"status_reason"`
+	OwnerID           patch.Field[jsontext.Value] `json:"owner_id"`
+	Database          patch.Field[jsontext.Value] `json:"database"`
+	MongoDatabase     patch.Field[jsontext.Value] `json:"mongo_database"`
+	SchemaVersion     patch.Field[jsontext.Value] `json:"schema_version"`
+	MonthlyUsageCents patch.Field[jsontext.Value] `json:"monthly_usage_cents"`
+	CreatedAt         patch.Field[jsontext.Value] `json:"created_at"`
+	UpdatedAt         patch.Field[jsontext.Value] `json:"updated_at"`
+}
+
+// faults returns the members that were set.
+func (in tenantGiven) faults() fault.Fields {
+	var f fault.Fields
+	fields := jsonFields(reflect.TypeOf(in))
+	for _, name := range sortedKeys(fields) {
+		if !reflect.ValueOf(in).FieldByIndex(fields[name]).IsZero() {
+			f.Add("#/"+name, "cannot be set")
+		}
+	}
+	return f
 }
 
 func (d tenantDraft) request() provisioning.Request {

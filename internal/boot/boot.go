@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -20,7 +21,11 @@ import (
 	"github.com/tenantry/tenantry/internal/api"
 )
 
-const maxAttempts = 5
+// A call of AWS is tried again while the client still waits for the answer.
+const (
+	maxAttempts = 5
+	maxBackoff  = time.Second
+)
 
 // HTTP runs an operation of the API. It does not return.
 //
@@ -116,7 +121,10 @@ func (e *Env) config() aws.Config {
 			return credentials, nil
 		}),
 		Retryer: func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = maxAttempts })
+			return retry.NewStandard(func(o *retry.StandardOptions) {
+				o.MaxAttempts = maxAttempts
+				o.MaxBackoff = maxBackoff
+			})
 		},
 	}
 	if endpoint := os.Getenv("AWS_ENDPOINT_URL"); endpoint != "" {

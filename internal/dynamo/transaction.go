@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	transactionAttempts = 8
-	transactionBackoff  = 10 * time.Millisecond
+	transactionAttempts = 14
+	transactionBackoff  = 20 * time.Millisecond
+	longestBackoff      = 640 * time.Millisecond
 )
 
 // A transaction gathers writes that happen together or not at all. Each names
@@ -115,7 +116,7 @@ func (tx *transaction) run(ctx context.Context) error {
 		if !conflicted(canceled.CancellationReasons) || attempt == transactionAttempts {
 			return err
 		}
-		if err := sleep(ctx, rand.N(transactionBackoff<<attempt)); err != nil { //nolint:gosec // spreads attempts, keeps no secret
+		if err := sleep(ctx, rand.N(min(transactionBackoff<<attempt, longestBackoff))); err != nil { //nolint:gosec // spreads attempts, keeps no secret
 			return err
 		}
 	}

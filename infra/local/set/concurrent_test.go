@@ -120,25 +120,19 @@ func TestKilledAfterItsTransaction(t *testing.T) {
 func TestFailingTrigger(t *testing.T) {
 	s := startOwn(t, nil)
 	c := newClient(t, s)
-	failed := 0
-	var mu sync.Mutex
+	trigger := s.Info().StackName + "-CognitoPostConfirmation"
 	s.Endpoint().SetFault(func(call cloud.Call) cloud.Fault {
-		mu.Lock()
-		defer mu.Unlock()
-		if call.Service == "dynamodb" && call.Name == "TransactWriteItems" && failed < triggerCalls*sdkAttempts {
-			failed++
+		if call.Service == "dynamodb" && call.Name == "TransactWriteItems" && s.Runtime().Stats(trigger).Errors < triggerCalls {
 			return cloud.Fault{Effect: cloud.Refuse}
 		}
 		return cloud.Fault{}
 	})
 	id, username, _, password := c.signUp()
-	if stats := s.Runtime().Stats(s.Info().StackName + "-CognitoPostConfirmation"); stats.Invocations < triggerCalls {
-		t.Errorf("the trigger was called %d times, want %d", stats.Invocations, triggerCalls)
+	if stats := s.Runtime().Stats(trigger); stats.Invocations != triggerCalls || stats.Errors != triggerCalls {
+		t.Errorf("the trigger was called %d times and failed %d times, want %d", stats.Invocations, stats.Errors, triggerCalls)
 	}
 	c.signIn(username, password).active(id)
 }
 
-const (
-	triggerCalls = 3
-	sdkAttempts  = 5
-)
+// triggerCalls is how often Cognito calls a trigger that fails.
+const triggerCalls = 3

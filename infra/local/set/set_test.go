@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -69,15 +70,35 @@ func build(bin string) error {
 }
 
 func start(data string, parameters map[string]string) (*stack.Stack, error) {
-	return stack.Start(context.Background(), stack.Options{
+	s, err := stack.Start(context.Background(), stack.Options{
 		Template:   filepath.Join(root, "template.yaml"),
 		Bin:        bin,
 		Data:       data,
 		Engines:    filepath.Join(root, ".tools", "engines"),
 		Parameters: parameters,
 		Strict:     true,
-		Out:        os.Stderr,
 	})
+	logs.Store(s, filepath.Join(data, "logs"))
+	return s, err
+}
+
+// logs is where each stack's functions write theirs.
+var logs sync.Map
+
+// logged returns what a stack's functions logged of a request.
+func logged(s *stack.Stack, requestID string) string {
+	dir, _ := logs.Load(s)
+	files, _ := filepath.Glob(filepath.Join(fmt.Sprint(dir), "*.log")) //nolint:errcheck // the pattern is good
+	var found []string
+	for _, name := range files {
+		text, _ := os.ReadFile(name) //nolint:errcheck,gosec // what cannot be read holds nothing
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, requestID) {
+				found = append(found, line)
+			}
+		}
+	}
+	return strings.Join(found, "")
 }
 
 // startOwn starts a stack that one test has to itself.
@@ -130,6 +151,7 @@ func (c *client) as(token string) *client {
 // An answer is what the API answered.
 type answer struct {
 	t      *testing.T
+	stack  *stack.Stack
 	Status int
 	Header http.Header
 	Raw    string
@@ -174,7 +196,7 @@ func (c *client) do(method, path string, body any) *answer {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	a := &answer{t: c.t, Status: resp.StatusCode, Header: resp.Header, Raw: string(raw)}
+	a := &answer{t: c.t, stack: c.stack, Status: resp.StatusCode, Header: resp.Header, Raw: string(raw)}
 	switch {
 	case strings.HasPrefix(a.Raw, "{"):
 		err = json.Unmarshal(raw, &a.Body)
@@ -191,7 +213,7 @@ func (c *client) do(method, path string, body any) *answer {
 func (a *answer) must(status int) *answer {
 	a.t.Helper()
 	if a.Status != status {
-		a.t.Fatalf("got %d %s, want %d", a.Status, a.Raw, status)
+		a.t.Fatalf("got %d %s, want %d\n%s", a.Status, a.Raw, status, logged(a.stack, a.Header.Get("X-Request-Id")))
 	}
 	return a
 }
@@ -294,7 +316,7 @@ func swept(t *testing.T, s *stack.Stack, ok func() bool) {
 		if ok() {
 			return true
 		}
-		if _, err := s.Schedules().Fire(t.Context(), "Sweeper"); err != nil {
+		if _, err := s.Schedules().Fire(t.Context(), "SweeperEveryMinute"); err != nil {
 			t.Fatal(err)
 		}
 		return ok()

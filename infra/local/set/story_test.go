@@ -59,7 +59,7 @@ func TestSignUpWithConfirmation(t *testing.T) {
 	id, username, email, password := c.signUp()
 	c.do("POST", "/auth/token", map[string]any{"username": username, "password": password}).problem(403, "user-not-confirmed")
 	c.do("POST", "/auth/confirm", map[string]any{"username": username, "code": "000000x"}).problem(422, "invalid")
-	c.do("POST", "/auth/confirm/resend", map[string]any{"username": username}).must(204)
+	c.do("POST", "/auth/confirm/resend", map[string]any{"username": username}).must(202)
 	mails := s.Endpoint().Mails(email)
 	if len(mails) != 2 {
 		t.Fatalf("got %d mails, want the code and the code again", len(mails))
