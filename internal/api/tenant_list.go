@@ -40,6 +40,7 @@ func ListTenants(tenants TenantLister, cursors *Cursors) Operation {
 			if err != nil {
 				return nil, err
 			}
+			_, w.Full = p.text("offset")
 			w.Skip = p.integer("offset", 0, 0, math.MaxInt32)
 			status, prefix := tenantFilter(p)
 			if err := p.err(); err != nil {
@@ -56,7 +57,7 @@ func ListTenants(tenants TenantLister, cursors *Cursors) Operation {
 			if err != nil {
 				return nil, err
 			}
-			if _, byOffset := p.text("offset"); byOffset {
+			if w.Full {
 				return listedByOffset(r, w, list, newTenantSummaryView)
 			}
 			return listed(ctx, cursors, r, w, list, newTenantSummaryView)

@@ -16,7 +16,7 @@ import (
 const (
 	// maxParallel is how many partitions of an index are read at once.
 	maxParallel = 16
-	// maxPartitions is how many partitions a page may take. Numbers are lost, and
+	// maxPartitions is how many partitions are enough for a page. Numbers are lost, and
 	// tenants deleted, so that there may be any number of empty ones in a row.
 	maxPartitions = 512
 )
@@ -34,7 +34,7 @@ func (s *Tenants) List(ctx context.Context, status tenant.Status, w page.Window)
 	if err != nil {
 		return page.Page[tenant.Tenant]{}, err
 	}
-	l := &listing{table: s.Table, index: indexOf(status), skip: w.Skip, wanted: w.Limit + 1}
+	l := &listing{table: s.Table, index: indexOf(status), skip: w.Skip, wanted: w.Limit + 1, full: w.Full}
 	next, err := l.walk(ctx, below)
 	if err != nil {
 		return page.Page[tenant.Tenant]{}, fmt.Errorf("list tenants: %w", err)
@@ -67,15 +67,15 @@ type numberIndex struct {
 	attribute string // that names the partition
 	size      int64
 	partition func(int64) any
-	filter    *string
+	deleted   bool // whether deleted tenants are wanted, where there are any
 }
 
 // indexOf returns the index to read for a status, or for "".
 func indexOf(status tenant.Status) numberIndex {
 	if status == "" {
-		return numberIndex{"directory", "bucket", bucketSize, func(p int64) any { return p }, new("profile.#s <> :deleted")}
+		return numberIndex{"directory", "bucket", bucketSize, func(p int64) any { return p }, false}
 	}
-	return numberIndex{"status", "status_group", groupSize, func(p int64) any { return statusGroup(status, p*groupSize) }, nil}
+	return numberIndex{"status", "status_group", groupSize, func(p int64) any { return statusGroup(status, p*groupSize) }, true}
 }
 
 // A listing is one walk down an index.
@@ -84,17 +84,18 @@ type listing struct {
 	index  numberIndex
 	skip   int
 	wanted int
+	full   bool // whether the walk goes on until it has as many as are wanted
 	found  []tenantItem
 }
 
 // walk gathers tenants whose number is below the one given, until it has as many
-// as are wanted. It returns the number below which it did not look, or 0 if it
-// got to the end.
+// as are wanted, or has read enough. It returns the number below which it did not
+// look, or 0 if there is nothing more.
 func (l *listing) walk(ctx context.Context, below int64) (int64, error) {
 	partition := (below - 1) / l.index.size
 	width := min(int64(l.wanted)/l.index.size+1, maxParallel)
 	for read := int64(0); below > 1 && partition >= 0 && len(l.found) < l.wanted; read += width {
-		if read >= maxPartitions && l.skip == 0 {
+		if read >= maxPartitions && !l.full {
 			return (partition + 1) * l.index.size, nil
 		}
 		if read > 0 {
@@ -132,15 +133,16 @@ func (l *listing) read(ctx context.Context, partition, width, below int64) error
 
 func (l *listing) readOne(ctx context.Context, partition, below int64, wanted int) ([]tenantItem, error) {
 	in := dynamodb.QueryInput{
-		IndexName:              &l.index.name,
-		KeyConditionExpression: new(l.index.attribute + " = :partition AND n < :below"),
-		ScanIndexForward:       new(false),
-		FilterExpression:       l.index.filter,
+		IndexName:                &l.index.name,
+		KeyConditionExpression:   new("#partition = :partition AND n < :below"),
+		ExpressionAttributeNames: map[string]string{"#partition": l.index.attribute},
+		ScanIndexForward:         new(false),
 	}
 	v := map[string]any{":partition": l.index.partition(partition), ":below": below}
-	if l.index.filter != nil {
+	if !l.index.deleted {
+		in.FilterExpression = new("profile.#status <> :deleted")
+		in.ExpressionAttributeNames["#status"] = "status"
 		v[":deleted"] = tenant.Deleted
-		in.ExpressionAttributeNames = map[string]string{"#s": "status"}
 	}
 	return query[tenantItem](ctx, l.table, in, v, wanted)
 }

@@ -11,13 +11,16 @@ type Window struct {
 	From  Position
 	Skip  int // how many entries to leave out after From
 	Limit int
+	// Full asks for as many entries as Limit says unless the list ends, whatever
+	// that takes.
+	Full bool
 }
 
 // A Page is a part of a list.
 type Page[T any] struct {
 	Entries []Entry[T]
-	// Next is where the list goes on, or "" if it ends with this page. A page
-	// may hold less than its limit, or nothing, and the list go on all the same.
+	// Next is where the list goes on, or "" if it ends with this page. A page that
+	// need not be full may hold nothing, and the list go on all the same.
 	Next Position
 }
 

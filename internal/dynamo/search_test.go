@@ -1,0 +1,81 @@
+package dynamo_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tenantry/tenantry/internal/dynamo"
+	"github.com/tenantry/tenantry/internal/page"
+	"github.com/tenantry/tenantry/internal/tenant"
+)
+
+func TestSearch(t *testing.T) {
+	t.Parallel()
+	tenants := dynamo.NewTenants(newTable(t))
+	long := strings.Repeat("\U0001F600", 250)
+	create(t, tenants,
+		newCreation("Acme", "acme"),                // name and slug are one
+		newCreation("Acme Corp", "acme-corp"),      // both match, and are found once
+		newCreation("ACME-2", "other"),             // only the name matches
+		newCreation("Something else", "acme-east"), // only the slug does
+		newCreation("Zebra", "zebra"),
+		newCreation("Straße 7", "street"),
+		newCreation("Ａｃｍｅ wide", "wide"), // folds to acme wide
+		newCreation(long+"a", "long-a"),
+		newCreation(long+"b", "long-b"),
+	)
+	gone := create(t, tenants, newCreation("Acme gone", "acme-gone"))[0]
+	change(t, tenants, gone, func(t *tenant.Tenant) { t.Status = tenant.Deleted })
+	renamed := create(t, tenants, newCreation("Acme old", "renamed"))[0]
+	change(t, tenants, renamed, func(t *tenant.Tenant) { t.Name = "New name" })
+
+	for name, test := range map[string]struct {
+		prefix string
+		want   []string
+	}{
+		"name and slug":     {"acme", []string{"acme", "wide", "other", "acme-corp", "acme-east"}},
+		"case":              {"ACME", []string{"acme", "wide", "other", "acme-corp", "acme-east"}},
+		"hyphen":            {"acme-", []string{"other", "acme-corp", "acme-east"}},
+		"space":             {"acme c", []string{"acme-corp"}},
+		"two characters":    {"ze", []string{"zebra"}},
+		"sharp s":           {"strasse", []string{"street"}},
+		"sharp s, as it is": {"Straß", []string{"street"}},
+		"new name":          {"new", []string{"renamed"}},
+		"long":              {long, []string{"long-a", "long-b"}},
+		"longer than keys":  {long + "b", []string{"long-b"}},
+		"nothing":           {"acmf", nil},
+		"wildcards":         {"%%", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, limit := range []int{1, 2, 3, 100} {
+				got := all(t, func(w page.Window) (page.Page[tenant.Tenant], error) {
+					return tenants.Search(t.Context(), test.prefix, w)
+				}, limit)
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Errorf("limit %d (-want +got):\n%s", limit, diff)
+				}
+			}
+		})
+	}
+}
+
+// A tenant that is found by its slug stays where it is when its name changes.
+func TestSearchWhileRenaming(t *testing.T) {
+	t.Parallel()
+	tenants := dynamo.NewTenants(newTable(t))
+	stored := create(t, tenants, newCreation("Acme m", "acme-m"), newCreation("Acme n", "acme-n"), newCreation("Acme o", "acme-o"))
+	names := []string{"Acme z", "Acme a", "Zebra", "Acme", "acme-m"}
+	step := 0
+	got := all(t, func(w page.Window) (page.Page[tenant.Tenant], error) {
+		for i := range stored {
+			stored[i] = change(t, tenants, stored[i], func(t *tenant.Tenant) { t.Name = names[(step+i)%len(names)] })
+		}
+		step++
+		return tenants.Search(t.Context(), "acme", w)
+	}, 1)
+	if diff := cmp.Diff([]string{"acme-m", "acme-n", "acme-o"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
