@@ -64,7 +64,7 @@ func refusal(what string, err error, otherwise error) error {
 	message := strings.ToLower(aws.ToString(refused.Message))
 	cause := fmt.Errorf("%s: Cognito answered %s%s", what, refused.ErrorCode(), requestID(err))
 	switch {
-	case strings.Contains(message, "secret hash"):
+	case strings.Contains(message, "secret hash"), strings.Contains(message, "secrethash"):
 		return fmt.Errorf("%w: the client's secret is not the one that is kept", cause)
 	case strings.Contains(message, "attempts exceeded"):
 		return tooMany(cause, afterLimit)

@@ -36,13 +36,13 @@ func (p *transport) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body))}, nil
 }
 
-func newKeys(t *testing.T, published ...string) (*Keys, *transport) {
+func newKeys(t *testing.T) (*Keys, *transport) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, minKeyBits)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &transport{published: published, modulus: base64.RawURLEncoding.EncodeToString(new(big.Int).Set(key.N).Bytes())}
+	p := &transport{modulus: base64.RawURLEncoding.EncodeToString(new(big.Int).Set(key.N).Bytes())}
 	return &Keys{client: &http.Client{Transport: p}, url: "http://pool.test"}, p
 }
 

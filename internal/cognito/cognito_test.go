@@ -1,0 +1,307 @@
+package cognito_test
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tenantry/tenantry/internal/account"
+	"github.com/tenantry/tenantry/internal/cognito"
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/provisioning"
+)
+
+const (
+	poolID       = "eu-west-1_abc"
+	clientID     = "client"
+	clientSecret = "the secret of the client"
+)
+
+// A pool answers calls in the order of its script, and keeps what they asked.
+type pool struct {
+	script []answer
+	calls  []call
+}
+
+// An answer is what Cognito answers a call of the operation: the body, or the
+// code of an error and its message.
+type answer struct {
+	operation     string
+	body          string
+	code, message string
+}
+
+type call struct {
+	Operation string
+	Input     string // in canonical form
+}
+
+// newPool serves the script to the app client that it returns, which tries each
+// call once.
+func newPool(t *testing.T, script ...answer) (*pool, *cognito.AppClient) {
+	t.Helper()
+	return newPoolTried(t, 1, script...)
+}
+
+func newPoolTried(t *testing.T, attempts int, script ...answer) (*pool, *cognito.AppClient) {
+	t.Helper()
+	p := &pool{script: script}
+	server := httptest.NewServer(p)
+	t.Cleanup(server.Close)
+	client := cognitoidentityprovider.New(cognitoidentityprovider.Options{
+		Region:           "eu-west-1",
+		BaseEndpoint:     &server.URL,
+		RetryMaxAttempts: attempts,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
+		}),
+	})
+	return p, cognito.NewAppClient(cognito.NewDirectory(client, poolID), clientID, secretFunc(func() (string, error) {
+		return clientSecret, nil
+	}))
+}
+
+func (p *pool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	var input jsontext.Value
+	err := json.UnmarshalRead(r.Body, &input)
+	if err == nil {
+		err = input.Canonicalize()
+	}
+	p.calls = append(p.calls, call{operation, string(input)})
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	w.Header().Set("X-Amzn-RequestId", "request-1")
+	if len(p.script) == 0 || p.script[0].operation != operation || err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	a := p.script[0]
+	p.script = p.script[1:]
+	if a.code != "" {
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(w, `{"__type":%q,"message":%q}`, a.code, a.message)
+		return
+	}
+	fmt.Fprint(w, a.body)
+}
+
+// secretFunc is a cognito.Secret.
+type secretFunc func() (string, error)
+
+func (f secretFunc) Get(context.Context) (string, error) { return f() }
+
+func hashOf(username string) string {
+	mac := hmac.New(sha256.New, []byte(clientSecret))
+	mac.Write([]byte(username + clientID))
+	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
+
+func checkCalls(t *testing.T, p *pool, want ...call) {
+	t.Helper()
+	for i := range want {
+		input := jsontext.Value(want[i].Input)
+		if err := input.Canonicalize(); err != nil {
+			t.Fatal(err)
+		}
+		want[i].Input = string(input)
+	}
+	if diff := cmp.Diff(want, p.calls); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+// accessToken is one that is signed by nobody.
+func accessToken() string {
+	claims := `{"sub":"3f0c2a4e","username":"dewi","auth_time":1800000000,"cognito:groups":["platform-admins"]}`
+	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
+}
+
+func signedIn() string {
+	return fmt.Sprintf(`{"AuthenticationResult":{"AccessToken":%q,"ExpiresIn":3600,"RefreshToken":"refresh","TokenType":"Bearer"}}`, accessToken())
+}
+
+func tokens(refresh string) account.Tokens {
+	return account.Tokens{
+		Access: accessToken(), Refresh: refresh, ExpiresIn: time.Hour,
+		UserID: "3f0c2a4e", Username: "dewi", AuthTime: time.Unix(1_800_000_000, 0), PlatformAdmin: true,
+	}
+}
+
+const challenge = `{"ChallengeName":"NEW_PASSWORD_REQUIRED","Session":"session","ChallengeParameters":{"USER_ID_FOR_SRP":"dewi"}}`
+
+func TestSignUp(t *testing.T) {
+	p, client := newPool(t, answer{operation: "SignUp", body: `{"UserConfirmed":true,"UserSub":"3f0c2a4e"}`})
+	id, confirmed, err := client.SignUp(t.Context(), account.Draft{
+		Profile: account.Profile{
+			Username: "dewi", Email: "dewi@example.com", Role: account.Business, OrganizationName: new("Nusantara"),
+		},
+		Password: "correct horse",
+	})
+	if id != "3f0c2a4e" || !confirmed || err != nil {
+		t.Errorf("got %q, %v and %v, want a confirmed account", id, confirmed, err)
+	}
+	checkCalls(t, p, call{"SignUp", `{"ClientId":"client","SecretHash":"` + hashOf("dewi") + `","Username":"dewi","Password":"correct horse",
+		"UserAttributes":[{"Name":"email","Value":"dewi@example.com"},{"Name":"custom:role","Value":"business"},
+		{"Name":"custom:organization_name","Value":"Nusantara"}]}`})
+}
+
+func TestSignIn(t *testing.T) {
+	p, client := newPool(t, answer{operation: "AdminInitiateAuth", body: signedIn()})
+	got, err := client.SignIn(t.Context(), "dewi", "correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(tokens("refresh"), got); diff != "" {
+		t.Errorf("tokens (-want +got):\n%s", diff)
+	}
+	checkCalls(t, p, call{"AdminInitiateAuth", `{"UserPoolId":"eu-west-1_abc","ClientId":"client","AuthFlow":"ADMIN_USER_PASSWORD_AUTH",
+		"AuthParameters":{"USERNAME":"dewi","PASSWORD":"correct horse","SECRET_HASH":"` + hashOf("dewi") + `"}}`})
+}
+
+func TestSignInAnew(t *testing.T) {
+	p, client := newPool(t, answer{operation: "AdminInitiateAuth", body: challenge}, answer{operation: "AdminRespondToAuthChallenge", body: signedIn()})
+	got, err := client.SignInAnew(t.Context(), "Dewi", "correct horse", "battery staple")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(tokens("refresh"), got); diff != "" {
+		t.Errorf("tokens (-want +got):\n%s", diff)
+	}
+	checkCalls(t, p,
+		call{"AdminInitiateAuth", `{"UserPoolId":"eu-west-1_abc","ClientId":"client","AuthFlow":"ADMIN_USER_PASSWORD_AUTH",
+			"AuthParameters":{"USERNAME":"Dewi","PASSWORD":"correct horse","SECRET_HASH":"` + hashOf("Dewi") + `"}}`},
+		call{"AdminRespondToAuthChallenge", `{"UserPoolId":"eu-west-1_abc","ClientId":"client","ChallengeName":"NEW_PASSWORD_REQUIRED","Session":"session",
+			"ChallengeResponses":{"USERNAME":"dewi","NEW_PASSWORD":"battery staple","SECRET_HASH":"` + hashOf("dewi") + `"}}`})
+}
+
+func TestRefresh(t *testing.T) {
+	body := strings.Replace(signedIn(), `"RefreshToken":"refresh",`, "", 1)
+	p, client := newPool(t, answer{operation: "AdminInitiateAuth", body: body})
+	got, err := client.Refresh(t.Context(), "dewi", "refresh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(tokens(""), got); diff != "" {
+		t.Errorf("tokens (-want +got):\n%s", diff)
+	}
+	checkCalls(t, p, call{"AdminInitiateAuth", `{"UserPoolId":"eu-west-1_abc","ClientId":"client","AuthFlow":"REFRESH_TOKEN_AUTH",
+		"AuthParameters":{"REFRESH_TOKEN":"refresh","SECRET_HASH":"` + hashOf("dewi") + `"}}`})
+}
+
+func TestFind(t *testing.T) {
+	const user = `"UserStatus":"CONFIRMED","Username":"dewi"`
+	const attributes = `[{"Name":"sub","Value":"3f0c2a4e"},{"Name":"email","Value":"dewi@example.com"},
+		{"Name":"custom:role","Value":"business"},{"Name":"custom:organization_name","Value":"Nusantara"}]`
+	p, client := newPool(t,
+		answer{operation: "AdminGetUser", body: `{` + user + `,"UserAttributes":` + attributes + `}`},
+		answer{operation: "ListUsers", body: `{"Users":[{` + user + `,"Attributes":` + attributes + `}]}`},
+		answer{operation: "ListUsers", body: `{"Users":[]}`},
+	)
+	byName, err := client.Find(t.Context(), "dewi")
+	want := account.Account{
+		ID: "3f0c2a4e", Username: "dewi", Email: "dewi@example.com",
+		Role: account.Business, OrganizationName: "Nusantara", Confirmed: true,
+	}
+	if diff := cmp.Diff(want, byName); diff != "" || err != nil {
+		t.Errorf("by name: %v, (-want +got):\n%s", err, diff)
+	}
+	byID, err := client.FindByID(t.Context(), "3f0c2a4e")
+	if diff := cmp.Diff(want.Applicant(), byID); diff != "" || err != nil {
+		t.Errorf("by id: %v, (-want +got):\n%s", err, diff)
+	}
+	if got, err := client.FindByID(t.Context(), "nobody"); !errors.Is(err, fault.NotFound) || got != (provisioning.Account{}) {
+		t.Errorf("got %+v and %v, want %v", got, err, fault.NotFound)
+	}
+	checkCalls(t, p,
+		call{"AdminGetUser", `{"UserPoolId":"eu-west-1_abc","Username":"dewi"}`},
+		call{"ListUsers", `{"UserPoolId":"eu-west-1_abc","Filter":"sub = \"3f0c2a4e\""}`},
+		call{"ListUsers", `{"UserPoolId":"eu-west-1_abc","Filter":"sub = \"nobody\""}`})
+}
+
+func TestAdminCreate(t *testing.T) {
+	const (
+		create  = `"UserPoolId":"eu-west-1_abc","Username":"name","UserAttributes":[{"Name":"email","Value":"dewi@example.com"},{"Name":"email_verified","Value":"true"}],"DesiredDeliveryMediums":["EMAIL"]`
+		created = `{"User":{"Attributes":[{"Name":"sub","Value":"3f0c2a4e"}]}}`
+		found   = `{"UserStatus":"CONFIRMED","UserAttributes":[{"Name":"sub","Value":"3f0c2a4e"}]}`
+	)
+	suppressed := call{"AdminCreateUser", `{` + create + `,"MessageAction":"SUPPRESS"}`}
+	invited := call{"AdminCreateUser", `{` + create + `}`}
+	set := call{"AdminSetUserPassword", `{"UserPoolId":"eu-west-1_abc","Username":"name","Password":"correct horse","Permanent":true}`}
+	look := call{"AdminGetUser", `{"UserPoolId":"eu-west-1_abc","Username":"name"}`}
+	exists := answer{operation: "AdminCreateUser", code: "UsernameExistsException", message: "User account already exists"}
+	for name, test := range map[string]struct {
+		password string
+		script   []answer
+		calls    []call
+		kind     fault.Kind
+	}{
+		"with a password": {
+			"correct horse",
+			[]answer{{operation: "AdminCreateUser", body: created}, {operation: "AdminSetUserPassword", body: `{}`}},
+			[]call{suppressed, set}, "",
+		},
+		"by invitation": {"", []answer{{operation: "AdminCreateUser", body: created}}, []call{invited}, ""},
+		"again, with a password": {
+			"correct horse",
+			[]answer{exists, {operation: "AdminGetUser", body: found}, {operation: "AdminSetUserPassword", body: `{}`}},
+			[]call{suppressed, look, set}, "",
+		},
+		"again, by invitation": {"", []answer{exists, {operation: "AdminGetUser", body: found}}, []call{invited, look}, ""},
+		"with a bad password": {
+			"correct horse",
+			[]answer{
+				{operation: "AdminCreateUser", body: created},
+				{operation: "AdminSetUserPassword", code: "InvalidPasswordException", message: "Password not long enough"},
+			},
+			[]call{suppressed, set}, fault.Invalid,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, client := newPool(t, test.script...)
+			id, err := client.AdminCreate(t.Context(), "name", "dewi@example.com", test.password)
+			if fault.KindOf(err) != test.kind || err == nil && id != "3f0c2a4e" {
+				t.Errorf("got %q and %v, want the account or the kind %q", id, err, test.kind)
+			}
+			checkCalls(t, p, test.calls...)
+		})
+	}
+}
+
+// What is done already is no error.
+func TestGone(t *testing.T) {
+	for operation, do := range map[string]func(*cognito.AppClient) error{
+		"AdminDeleteUser":        func(c *cognito.AppClient) error { return c.AdminDelete(context.Background(), "dewi") },
+		"AdminUserGlobalSignOut": func(c *cognito.AppClient) error { return c.SignOut(context.Background(), "dewi") },
+	} {
+		for _, a := range []answer{{body: `{}`}, {code: "UserNotFoundException", message: "User does not exist."}} {
+			a.operation = operation
+			p, client := newPool(t, a)
+			if err := do(client); err != nil {
+				t.Errorf("%s: %v", operation, err)
+			}
+			checkCalls(t, p, call{operation, `{"UserPoolId":"eu-west-1_abc","Username":"dewi"}`})
+		}
+	}
+}
+
+func TestSecretCannotBeRead(t *testing.T) {
+	cause := errors.New("down")
+	client := cognito.NewAppClient(cognito.NewDirectory(nil, poolID), clientID, secretFunc(func() (string, error) { return "", cause }))
+	if _, err := client.SignIn(t.Context(), "dewi", "correct horse"); !errors.Is(err, cause) {
+		t.Errorf("got %v, want %v", err, cause)
+	}
+}

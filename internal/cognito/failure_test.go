@@ -1,0 +1,141 @@
+package cognito_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/tenantry/tenantry/internal/account"
+	"github.com/tenantry/tenantry/internal/cognito"
+	"github.com/tenantry/tenantry/internal/fault"
+)
+
+const internal fault.Kind = "" // of an error that is not the caller's
+
+func TestFailures(t *testing.T) {
+	ctx := context.Background()
+	signUp := func(c *cognito.AppClient) error {
+		_, _, err := c.SignUp(ctx, account.Draft{Profile: account.Profile{Username: "dewi", Email: "dewi@example.com"}, Password: "correct horse"})
+		return err
+	}
+	confirm := func(c *cognito.AppClient) error { return c.Confirm(ctx, "dewi", "123456") }
+	resend := func(c *cognito.AppClient) error { return c.ResendCode(ctx, "dewi") }
+	signIn := func(c *cognito.AppClient) error {
+		_, err := c.SignIn(ctx, "dewi", "correct horse")
+		return err
+	}
+	anew := func(c *cognito.AppClient) error {
+		_, err := c.SignInAnew(ctx, "dewi", "correct horse", "battery staple")
+		return err
+	}
+	refresh := func(c *cognito.AppClient) error {
+		_, err := c.Refresh(ctx, "dewi", "refresh")
+		return err
+	}
+	find := func(c *cognito.AppClient) error {
+		_, err := c.Find(ctx, "dewi")
+		return err
+	}
+	for name, test := range map[string]struct {
+		do      func(*cognito.AppClient) error
+		answer  answer
+		kind    fault.Kind
+		pointer string
+	}{
+		"sign-up, name taken":         {signUp, answer{"SignUp", "", "UsernameExistsException", "User already exists"}, fault.UsernameTaken, "#/username"},
+		"sign-up, password":           {signUp, answer{"SignUp", "", "InvalidPasswordException", "Password not long enough"}, fault.Invalid, "#/password"},
+		"sign-up, too many":           {signUp, answer{"SignUp", "", "LimitExceededException", "Attempt limit exceeded"}, fault.TooManyRequests, ""},
+		"sign-up, bad call":           {signUp, answer{"SignUp", "", "InvalidParameterException", "correct horse"}, internal, ""},
+		"confirmation, wrong code":    {confirm, answer{"ConfirmSignUp", "", "CodeMismatchException", "Invalid code"}, fault.Invalid, "#/code"},
+		"confirmation, expired code":  {confirm, answer{"ConfirmSignUp", "", "ExpiredCodeException", "Invalid code"}, fault.Invalid, "#/code"},
+		"confirmation, again":         {confirm, answer{"ConfirmSignUp", "", "NotAuthorizedException", "User cannot be confirmed. Current status is CONFIRMED"}, fault.Conflict, ""},
+		"confirmation, wrong secret":  {confirm, answer{"ConfirmSignUp", "", "NotAuthorizedException", "Unable to verify secret hash for client"}, internal, ""},
+		"code again, too many":        {resend, answer{"ResendConfirmationCode", "", "LimitExceededException", "Attempt limit exceeded"}, fault.TooManyRequests, ""},
+		"sign-in, wrong password":     {signIn, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Incorrect username or password."}, fault.InvalidCredentials, ""},
+		"sign-in, nobody":             {signIn, answer{"AdminInitiateAuth", "", "UserNotFoundException", "User does not exist."}, fault.InvalidCredentials, ""},
+		"sign-in, disabled":           {signIn, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "User is disabled."}, fault.InvalidCredentials, ""},
+		"sign-in, locked":             {signIn, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Password attempts exceeded"}, fault.TooManyRequests, ""},
+		"sign-in, wrong secret":       {signIn, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Unable to verify secret hash for client"}, internal, ""},
+		"sign-in, another secret":     {signIn, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "SecretHash does not match for the client"}, internal, ""},
+		"sign-in, not confirmed":      {signIn, answer{"AdminInitiateAuth", "", "UserNotConfirmedException", "User is not confirmed."}, fault.UserNotConfirmed, ""},
+		"sign-in, reset":              {signIn, answer{"AdminInitiateAuth", "", "PasswordResetRequiredException", "Password reset required"}, fault.Forbidden, ""},
+		"sign-in, too many":           {signIn, answer{"AdminInitiateAuth", "", "TooManyRequestsException", "Too many requests"}, fault.TooManyRequests, ""},
+		"sign-in, invited":            {signIn, answer{operation: "AdminInitiateAuth", body: challenge}, fault.NewPasswordRequired, ""},
+		"sign-in, another challenge":  {signIn, answer{operation: "AdminInitiateAuth", body: `{"ChallengeName":"SMS_MFA","Session":"s"}`}, internal, ""},
+		"first sign-in, not invited":  {anew, answer{operation: "AdminInitiateAuth", body: signedIn()}, fault.Invalid, "#/new_password"},
+		"refresh, bad token":          {refresh, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Invalid Refresh Token"}, fault.TokenInvalid, ""},
+		"refresh, of another account": {refresh, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "SecretHash does not match for the client"}, fault.TokenInvalid, ""},
+		"refresh, revoked":            {refresh, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Refresh Token has been revoked"}, fault.TokenInvalid, ""},
+		"refresh, expired":            {refresh, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Refresh Token has expired"}, fault.TokenExpired, ""},
+		"refresh, gone":               {refresh, answer{"AdminInitiateAuth", "", "UserNotFoundException", "User does not exist."}, fault.TokenInvalid, ""},
+		"look-up, nobody":             {find, answer{"AdminGetUser", "", "UserNotFoundException", "User does not exist."}, fault.NotFound, ""},
+		"look-up, not allowed":        {find, answer{"AdminGetUser", "", "AccessDeniedException", "not authorized"}, internal, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, client := newPool(t, test.answer)
+			err := test.do(client)
+			if err == nil || fault.KindOf(err) != test.kind {
+				t.Fatalf("got %v, want the kind %q", err, test.kind)
+			}
+			if text := err.Error(); strings.Contains(text, "correct horse") || strings.Contains(text, "@example.com") {
+				t.Errorf("the text %q repeats what was entered", text)
+			}
+			f, ok := errors.AsType[*fault.Error](err)
+			if test.pointer != "" && (len(f.Fields) != 1 || f.Fields[0].Pointer != test.pointer) {
+				t.Errorf("got the fields %v, want %s", f.Fields, test.pointer)
+			}
+			if ok && (f.RetryAfter > 0) != (test.kind == fault.TooManyRequests) {
+				t.Errorf("got %v to wait", f.RetryAfter)
+			}
+		})
+	}
+}
+
+func TestTriggerFailures(t *testing.T) {
+	for _, code := range []string{"UserLambdaValidationException", "UnexpectedLambdaException", "InvalidLambdaResponseException"} {
+		_, client := newPool(t, answer{"ConfirmSignUp", "", code, "PostConfirmation failed with error dewi@example.com."})
+		err := client.Confirm(t.Context(), "dewi", "123456")
+		if !errors.Is(err, account.ErrTriggerFailed) || strings.Contains(err.Error(), "@example.com") {
+			t.Errorf("%s: got %v, want %v without an address", code, err, account.ErrTriggerFailed)
+		}
+	}
+}
+
+// Whether there is such an account, and whether it waits for a code, is not
+// told.
+func TestResendCodeTellsNothing(t *testing.T) {
+	for _, a := range []answer{
+		{operation: "ResendConfirmationCode", body: `{}`},
+		{"ResendConfirmationCode", "", "UserNotFoundException", "User does not exist."},
+		{"ResendConfirmationCode", "", "InvalidParameterException", "User is already confirmed."},
+		{"ResendConfirmationCode", "", "NotAuthorizedException", "User is disabled."},
+	} {
+		_, client := newPool(t, a)
+		if err := client.ResendCode(t.Context(), "dewi"); err != nil {
+			t.Errorf("%s: %v", a.code, err)
+		}
+	}
+}
+
+// A bad new password is told apart from the old one.
+func TestSignInAnewWithBadPassword(t *testing.T) {
+	_, client := newPool(t, answer{operation: "AdminInitiateAuth", body: challenge},
+		answer{"AdminRespondToAuthChallenge", "", "InvalidPasswordException", "Password not long enough"})
+	_, err := client.SignInAnew(t.Context(), "dewi", "correct horse", "battery staple")
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok || f.Kind != fault.Invalid || f.Fields[0].Pointer != "#/new_password" {
+		t.Errorf("got %v, want the fault of new_password", err)
+	}
+}
+
+// A limit that lasts for minutes is not tried again.
+func TestLimitIsHandedOn(t *testing.T) {
+	p, client := newPoolTried(t, 3, answer{"ResendConfirmationCode", "", "LimitExceededException", "Attempt limit exceeded"})
+	if err := client.ResendCode(t.Context(), "dewi"); !errors.Is(err, fault.TooManyRequests) {
+		t.Errorf("got %v, want %v", err, fault.TooManyRequests)
+	}
+	if len(p.calls) != 1 {
+		t.Errorf("got %d calls, want 1", len(p.calls))
+	}
+}
