@@ -169,7 +169,7 @@ func put(tb testing.TB, db *dynamodb.Client, table string, items ...attributes) 
 	for _, i := range items {
 		_, err := db.PutItem(tb.Context(), &dynamodb.PutItemInput{TableName: &table, Item: av(tb, i)})
 		if err != nil {
-			tb.Fatal(err)
+			tb.Error(err)
 		}
 	}
 }
@@ -180,7 +180,8 @@ func get(tb testing.TB, db *dynamodb.Client, table, pk, sk string) attributes {
 		TableName: &table, Key: key(pk, sk), ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
-		tb.Fatal(err)
+		tb.Error(err)
+		return nil
 	}
 	return plain(tb, out.Item)
 }

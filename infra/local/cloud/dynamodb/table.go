@@ -131,11 +131,15 @@ type tag struct {
 	Value *string `json:",omitempty"`
 }
 
-// checkTags refuses tags that dynalite would not survive.
+// checkTags refuses what DynamoDB refuses and dynalite takes, or ends at.
 func checkTags(tags []tag) error {
+	const mostTags, longestKey, longestValue = 50, 128, 256
+	if len(tags) > mostTags {
+		return failure(validation, "Too many tags: %d, at most %d are allowed", len(tags), mostTags)
+	}
 	for i, t := range tags {
-		if t.Key == nil || t.Value == nil {
-			return failure(validation, "1 validation error detected: Value null at 'tags.%d.member' failed to satisfy constraint: Member must not be null", i+1)
+		if t.Key == nil || t.Value == nil || *t.Key == "" || len(*t.Key) > longestKey || len(*t.Value) > longestValue {
+			return failure(validation, "1 validation error detected: Value at 'tags.%d.member' failed to satisfy constraint: Member must have a key of 1 to %d characters and a value of at most %d", i+1, longestKey, longestValue)
 		}
 	}
 	return nil
@@ -217,7 +221,7 @@ func (l *Layer) makeTable(ctx context.Context, t *table, in *tableRequest, body 
 	if len(in.Tags) > 0 {
 		arn := "arn:aws:dynamodb:us-east-1:123456789012:table/" + t.name
 		if err := l.upstream.call(ctx, "TagResource", map[string]any{"ResourceArn": arn, "Tags": in.Tags}, nil); err != nil {
-			return nil, l.unmake(ctx, t.name, err)
+			return nil, err
 		}
 	}
 	if !l.options.Strict || len(t.globals) == 0 {
@@ -226,24 +230,12 @@ func (l *Layer) makeTable(ctx context.Context, t *table, in *tableRequest, body 
 	t.replica = newReplica(t, l)
 	copied, err := withTable(body, t.replica.name)
 	if err != nil {
-		return nil, l.unmake(ctx, t.name, err)
+		return nil, err
 	}
 	if err := l.upstream.call(ctx, "CreateTable", copied, nil); err != nil {
-		return nil, l.unmake(ctx, t.name, err)
+		return nil, err
 	}
 	return answer, l.awaitStatus(ctx, t.replica.name, "ACTIVE")
-}
-
-// unmake deletes a table of which cause says why it cannot be, and returns
-// cause.
-func (l *Layer) unmake(ctx context.Context, name string, cause error) error {
-	if err := l.upstream.call(ctx, "DeleteTable", map[string]string{"TableName": name}, nil); err != nil {
-		return err
-	}
-	if err := l.awaitStatus(ctx, name, ""); err != nil {
-		return err
-	}
-	return cause
 }
 
 // awaitStatus waits until dynalite gives a table the status, or has no such
@@ -425,7 +417,10 @@ func (l *Layer) dropTable(ctx context.Context, t *table) error {
 		names = append(names, t.replica.name)
 	}
 	for _, name := range names {
-		if err := l.unmake(ctx, name, nil); err != nil {
+		if err := l.upstream.call(ctx, "DeleteTable", map[string]string{"TableName": name}, nil); err != nil {
+			return err
+		}
+		if err := l.awaitStatus(ctx, name, ""); err != nil {
 			return err
 		}
 	}
