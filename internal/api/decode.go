@@ -31,6 +31,9 @@ func Decode[T any](r *Request) (T, fault.Fields, error) {
 	if err := r.checkBody(); err != nil {
 		return v, nil, err
 	}
+	if jsontext.Value(r.Body).Kind() != '{' {
+		return v, nil, fault.Fields{{Pointer: "#", Detail: "must be an object"}}.Err()
+	}
 	d := decoder{}
 	d.object(r.Body, "", reflect.ValueOf(&v).Elem())
 	if err := malformed("the body has members that this operation does not take", d.unknown); err != nil {

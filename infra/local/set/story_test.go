@@ -64,7 +64,7 @@ func TestSignUpWithConfirmation(t *testing.T) {
 	if len(mails) != 2 {
 		t.Fatalf("got %d mails, want the code and the code again", len(mails))
 	}
-	c.do("POST", "/auth/confirm", map[string]any{"username": username, "code": mails[1].Code}).must(204)
+	c.do("POST", "/auth/confirm", map[string]any{"username": username, "code": mails[1].Code}).must(200)
 	c.signIn(username, password).active(id)
 }
 
@@ -140,10 +140,11 @@ func TestListAndUpdate(t *testing.T) {
 		t.Errorf("by offset: %s", diff)
 	}
 	var byCursor []string
-	next := "/tenants?limit=2"
-	for len(byCursor) < 5 {
+	for next := "/tenants?limit=2"; ; {
 		a := admin.do("GET", next, nil).must(200)
-		byCursor = append(byCursor, idsOf(a)...)
+		if byCursor = append(byCursor, idsOf(a)...); len(byCursor) >= 5 {
+			break
+		}
 		next = nextPage(t, a)
 	}
 	if diff := cmp.Diff(newest, byCursor[:5]); diff != "" {
