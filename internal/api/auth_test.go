@@ -1,0 +1,344 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/tenantry/tenantry/internal/account"
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/user"
+)
+
+var errBroken = errors.New("a secret detail")
+
+type signUpFunc func(account.Draft) (identity.UserID, bool, error)
+
+func (f signUpFunc) SignUp(_ context.Context, d account.Draft) (identity.UserID, bool, error) {
+	return f(d)
+}
+
+func TestSignUp(t *testing.T) {
+	signUp := func(d account.Draft) (identity.UserID, bool, error) {
+		switch d.Username {
+		case "taken":
+			return "", false, account.ErrUsernameTaken(nil)
+		case "broken":
+			return "", false, errBroken
+		case "named":
+			if d.OrganizationName == nil || *d.OrganizationName != "Nusantara" {
+				return "", false, errBroken
+			}
+		}
+		return "U1", d.Username == "at-once", nil
+	}
+	for name, test := range map[string]struct {
+		body   string
+		status int
+		want   string
+	}{
+		"waits for the code": {
+			`{"username":"dewi","email":"dewi@example.com","password":"correct horse"}`, 201,
+			`{"user_id":"U1","username":"dewi","email":"dewi@example.com","role":"business","message":"The account is made. Enter the code that we sent to the e-mail address."}`,
+		},
+		"confirmed at once, a developer": {
+			`{"username":"at-once","email":"dewi@example.com","password":"correct horse","role":"developer","organization_name":null}`, 201,
+			`{"user_id":"U1","username":"at-once","email":"dewi@example.com","role":"developer","message":"The account is made. Sign in with POST /auth/token."}`,
+		},
+		"organization": {
+			`{"username":"named","email":"dewi@example.com","password":"correct horse","organization_name":" Nusantara "}`, 201,
+			`{"user_id":"U1","username":"named","email":"dewi@example.com","role":"business","message":"The account is made. Enter the code that we sent to the e-mail address."}`,
+		},
+		"role admin": {
+			`{"username":"dewi","email":"dewi@example.com","password":"correct horse","role":"admin"}`, 422,
+			`{"type":"/docs/problems/invalid","title":"Unprocessable Entity","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/signup","request_id":"R1",` +
+				`"errors":[{"pointer":"#/role","detail":"must be business or developer"}]}`,
+		},
+		"everything wrong": {
+			`{"username":"a@b","email":7,"password":"short","role":null,"organization_name":" "}`, 422,
+			`{"type":"/docs/problems/invalid","title":"Unprocessable Entity","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/signup","request_id":"R1",` +
+				`"errors":[{"pointer":"#/email","detail":"must be a string"},{"pointer":"#/role","detail":"must not be null"},` +
+				`{"pointer":"#/username","detail":"must be 3 to 50 letters (a to z), digits, dots, hyphens and underscores, the first a letter or digit"},` +
+				`{"pointer":"#/organization_name","detail":"must be 1 to 255 characters after trimming"},` +
+				`{"pointer":"#/password","detail":"must be 8 to 72 characters"}]}`,
+		},
+		"unknown member": {
+			`{"username":"dewi","email":"dewi@example.com","password":"correct horse","is_admin":true}`, 400,
+			`{"type":"/docs/problems/malformed","title":"Bad Request","status":400,"detail":"the body has members that this operation does not take","instance":"/auth/signup","request_id":"R1",` +
+				`"errors":[{"pointer":"#/is_admin","detail":"is not a member of this resource"}]}`,
+		},
+		"taken": {
+			`{"username":"taken","email":"dewi@example.com","password":"correct horse"}`, 409,
+			`{"type":"/docs/problems/username-taken","title":"Conflict","status":409,"detail":"the user name belongs to another account","instance":"/auth/signup","request_id":"R1",` +
+				`"errors":[{"pointer":"#/username","detail":"is taken"}]}`,
+		},
+		"broken": {
+			`{"username":"broken","email":"dewi@example.com","password":"correct horse"}`, 500,
+			`{"type":"/docs/problems/internal","title":"Internal Server Error","status":500,"instance":"/auth/signup","request_id":"R1"}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			serve(t, SignUp(signUpFunc(signUp)), sent{path: "/auth/signup", body: test.body}).check(t, test.status, test.want)
+		})
+	}
+}
+
+type confirmFunc func(account.Confirmation) error
+
+func (f confirmFunc) Confirm(_ context.Context, c account.Confirmation) error { return f(c) }
+
+func TestConfirmSignUp(t *testing.T) {
+	confirm := func(c account.Confirmation) error {
+		switch c {
+		case account.Confirmation{Username: "dewi", Code: "123456"}:
+			return nil
+		case account.Confirmation{Username: "late", Code: "123456"}:
+			return fault.New(fault.EmailTaken, "the e-mail address belongs to another account")
+		}
+		return errBroken
+	}
+	for name, test := range map[string]struct {
+		body   string
+		status int
+		want   string
+	}{
+		"good": {`{"username":"dewi","code":"123456"}`, 200, `{"message":"The account is confirmed. Sign in with POST /auth/token."}`},
+		"not valid": {
+			`{"username":"dewi@example.com","code":123456}`, 422,
+			`{"type":"/docs/problems/invalid","title":"Unprocessable Entity","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/confirm","request_id":"R1",` +
+				`"errors":[{"pointer":"#/code","detail":"must be a string"},{"pointer":"#/username","detail":"must be the user name of the account"}]}`,
+		},
+		"second with the address": {
+			`{"username":"late","code":"123456"}`, 409,
+			`{"type":"/docs/problems/email-taken","title":"Conflict","status":409,"detail":"the e-mail address belongs to another account","instance":"/auth/confirm","request_id":"R1"}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			serve(t, ConfirmSignUp(confirmFunc(confirm)), sent{path: "/auth/confirm", body: test.body}).check(t, test.status, test.want)
+		})
+	}
+}
+
+type resendFunc func(username string) error
+
+func (f resendFunc) ResendCode(_ context.Context, username string) error { return f(username) }
+
+func TestResendConfirmation(t *testing.T) {
+	resend := func(username string) error {
+		if username == "dewi" {
+			return nil
+		}
+		return &fault.Error{Kind: fault.TooManyRequests, Detail: "there were too many attempts; try again later", RetryAfter: 90 * time.Second}
+	}
+	for name, test := range map[string]struct {
+		body       string
+		status     int
+		retryAfter string
+		want       string
+	}{
+		"sent": {`{"username":"dewi"}`, 202, "", `{"message":"If the account waits to be confirmed, a new code is on its way."}`},
+		"too often": {
+			`{"username":"linus"}`, 429, "90",
+			`{"type":"/docs/problems/too-many-requests","title":"Too Many Requests","status":429,"detail":"there were too many attempts; try again later","instance":"/auth/confirm/resend","request_id":"R1"}`,
+		},
+		"nobody": {
+			`{}`, 422, "",
+			`{"type":"/docs/problems/invalid","title":"Unprocessable Entity","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/confirm/resend","request_id":"R1",` +
+				`"errors":[{"pointer":"#/username","detail":"must be the user name of the account"}]}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := serve(t, ResendConfirmation(resendFunc(resend)), sent{path: "/auth/confirm/resend", body: test.body})
+			got.check(t, test.status, test.want)
+			if got.Headers["retry-after"] != test.retryAfter {
+				t.Errorf("got Retry-After %q, want %q", got.Headers["retry-after"], test.retryAfter)
+			}
+		})
+	}
+}
+
+type signInFunc func(account.Credentials) (account.Session, error)
+
+func (f signInFunc) SignIn(_ context.Context, c account.Credentials) (account.Session, error) {
+	return f(c)
+}
+
+func TestCreateToken(t *testing.T) {
+	signIn := func(c account.Credentials) (account.Session, error) {
+		s := account.Session{AccessToken: "A", RefreshToken: "R", ExpiresIn: time.Hour}
+		switch {
+		case c.NewPassword != nil && *c.NewPassword == "battery staple", c.Login == "dewi":
+			s.TenantID = "T1"
+			return s, nil
+		case c.Login == "linus":
+			return s, nil
+		case c.Login == "budi":
+			return s, fault.New(fault.NewPasswordRequired, "send the request again with new_password, which becomes your password")
+		}
+		return s, fault.New(fault.InvalidCredentials, "the user name or the password is wrong")
+	}
+	for name, test := range map[string]struct {
+		body   string
+		status int
+		want   string
+	}{
+		"owner": {
+			`{"username":"dewi","password":"correct horse"}`, 200,
+			`{"access_token":"A","refresh_token":"R","token_type":"Bearer","expires_in":3600,"tenant_id":"T1"}`,
+		},
+		"developer": {
+			`{"username":"linus","password":"correct horse"}`, 200,
+			`{"access_token":"A","refresh_token":"R","token_type":"Bearer","expires_in":3600,"tenant_id":null}`,
+		},
+		"invited": {
+			`{"username":"budi","password":"Kx7mPq2v"}`, 403,
+			`{"type":"/docs/problems/new-password-required","title":"Forbidden","status":403,"detail":"send the request again with new_password, which becomes your password","instance":"/auth/token","request_id":"R1"}`,
+		},
+		"invited, with a password": {
+			`{"username":"budi","password":"Kx7mPq2v","new_password":"battery staple"}`, 200,
+			`{"access_token":"A","refresh_token":"R","token_type":"Bearer","expires_in":3600,"tenant_id":"T1"}`,
+		},
+		"wrong": {
+			`{"username":"nobody","password":"wrong"}`, 401,
+			`{"type":"/docs/problems/invalid-credentials","title":"Unauthorized","status":401,"detail":"the user name or the password is wrong","instance":"/auth/token","request_id":"R1"}`,
+		},
+		"not valid": {
+			`{"new_password":""}`, 422,
+			`{"type":"/docs/problems/invalid","title":"Unprocessable Entity","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/token","request_id":"R1",` +
+				`"errors":[{"pointer":"#/username","detail":"must be the user name or the e-mail address"},{"pointer":"#/password","detail":"must be the password"},{"pointer":"#/new_password","detail":"must be 8 to 72 characters"}]}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			serve(t, CreateToken(signInFunc(signIn)), sent{path: "/auth/token", body: test.body}).check(t, test.status, test.want)
+		})
+	}
+}
+
+type refreshFunc func(token string) (account.Session, error)
+
+func (f refreshFunc) Refresh(_ context.Context, token string) (account.Session, error) {
+	return f(token)
+}
+
+func TestRefreshToken(t *testing.T) {
+	refresh := func(token string) (account.Session, error) {
+		if token == "R" {
+			return account.Session{AccessToken: "A2", RefreshToken: "R", ExpiresIn: time.Hour, TenantID: "T1"}, nil
+		}
+		return account.Session{}, fault.New(fault.TokenExpired, "the refresh token has expired; sign in again")
+	}
+	for name, test := range map[string]struct {
+		body   string
+		status int
+		want   string
+	}{
+		"good": {`{"refresh_token":"R"}`, 200, `{"access_token":"A2","refresh_token":"R","token_type":"Bearer","expires_in":3600,"tenant_id":"T1"}`},
+		"expired": {
+			`{"refresh_token":"old"}`, 401,
+			`{"type":"/docs/problems/token-expired","title":"Unauthorized","status":401,"detail":"the refresh token has expired; sign in again","instance":"/auth/refresh","request_id":"R1"}`,
+		},
+		"none": {
+			`{}`, 422,
+			`{"type":"/docs/problems/invalid","title":"Unprocessable Entity","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/refresh","request_id":"R1",` +
+				`"errors":[{"pointer":"#/refresh_token","detail":"must be the refresh token of a sign-in"}]}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			serve(t, RefreshToken(refreshFunc(refresh)), sent{path: "/auth/refresh", body: test.body}).check(t, test.status, test.want)
+		})
+	}
+}
+
+type logoutFunc func(identity.UserID) error
+
+func (f logoutFunc) Logout(_ context.Context, id identity.UserID) error { return f(id) }
+
+func TestLogout(t *testing.T) {
+	logout := func(id identity.UserID) error {
+		if id == "U1" {
+			return nil
+		}
+		return account.ErrNoUser(nil)
+	}
+	for name, test := range map[string]struct {
+		caller AuthorizerContext
+		status int
+		want   string
+	}{
+		"owner": {AuthorizerContext{Subject: "U1", TenantID: "T1", Role: identity.Owner}, 204, ""},
+		"no user any more": {
+			AuthorizerContext{Subject: "U2", Role: identity.Applicant}, 401,
+			`{"type":"/docs/problems/token-invalid","title":"Unauthorized","status":401,"detail":"the account has no place on the platform; sign in again","instance":"/auth/logout","request_id":"R1"}`,
+		},
+		"expired token": {
+			AuthorizerContext{Problem: fault.TokenExpired}, 401,
+			`{"type":"/docs/problems/token-expired","title":"Unauthorized","status":401,"detail":"the token has expired; get a new one from POST /auth/token or POST /auth/refresh","instance":"/auth/logout","request_id":"R1"}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			serve(t, Logout(logoutFunc(logout)), sent{path: "/auth/logout", caller: test.caller}).check(t, test.status, test.want)
+		})
+	}
+}
+
+type getUserFunc func(identity.UserID) (user.User, error)
+
+func (f getUserFunc) Get(_ context.Context, id identity.UserID) (user.User, error) { return f(id) }
+
+type getTenantFunc func(identity.TenantID) (tenant.Tenant, error)
+
+func (f getTenantFunc) Get(_ context.Context, id identity.TenantID) (tenant.Tenant, error) {
+	return f(id)
+}
+
+func TestGetMe(t *testing.T) {
+	getUser := func(id identity.UserID) (user.User, error) {
+		u := user.User{ID: id, Username: "dewi", Email: "dewi@example.com", Role: identity.Agent, TenantID: "T1"}
+		switch id {
+		case "admin":
+			u.Role, u.TenantID = identity.PlatformAdmin, ""
+		case "ownerless", "broken":
+			u.TenantID = identity.TenantID(id)
+		case "nobody":
+			return user.User{}, fault.New(fault.NotFound, "there is no user %q", id)
+		}
+		return u, nil
+	}
+	getTenant := func(id identity.TenantID) (tenant.Tenant, error) {
+		switch id {
+		case "ownerless":
+			return tenant.Tenant{ID: id}, nil
+		case "broken":
+			return tenant.Tenant{}, errBroken
+		}
+		return tenant.Tenant{ID: id, OwnerID: new(identity.UserID("O1"))}, nil
+	}
+	for name, test := range map[string]struct {
+		caller identity.UserID
+		status int
+		want   string
+	}{
+		"member":         {"U1", 200, `{"user_id":"U1","username":"dewi","email":"dewi@example.com","owner_id":"O1","tenant_id":"T1","role":"agent","impersonation":null}`},
+		"platform admin": {"admin", 200, `{"user_id":"admin","username":"dewi","email":"dewi@example.com","owner_id":null,"tenant_id":null,"role":"platform_admin","impersonation":null}`},
+		"without owner":  {"ownerless", 200, `{"user_id":"ownerless","username":"dewi","email":"dewi@example.com","owner_id":null,"tenant_id":"ownerless","role":"agent","impersonation":null}`},
+		"no user any more": {
+			"nobody", 401,
+			`{"type":"/docs/problems/token-invalid","title":"Unauthorized","status":401,"detail":"the account has no place on the platform; sign in again","instance":"/auth/me","request_id":"R1"}`,
+		},
+		"broken": {"broken", 500, `{"type":"/docs/problems/internal","title":"Internal Server Error","status":500,"instance":"/auth/me","request_id":"R1"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			caller := AuthorizerContext{Subject: test.caller, Role: identity.Agent} // the row decides
+			serve(t, GetMe(getUserFunc(getUser), getTenantFunc(getTenant)), sent{method: "GET", path: "/auth/me", caller: caller}).check(t, test.status, test.want)
+		})
+	}
+}
+
+func TestNobodyCalls(t *testing.T) {
+	op := GetMe(getUserFunc(nil), getTenantFunc(nil))
+	serve(t, op, sent{method: "GET", path: "/auth/me"}).check(t, 401,
+		`{"type":"/docs/problems/unauthenticated","title":"Unauthorized","status":401,"detail":"send a token in the header Authorization: Bearer …","instance":"/auth/me","request_id":"R1"}`)
+}

@@ -1,0 +1,55 @@
+package api
+
+import (
+	"testing"
+
+	"github.com/go-json-experiment/json"
+)
+
+// A sent request is what a client sends, as far as cases differ in it.
+type sent struct {
+	method  string // POST if it is empty
+	path    string
+	query   string
+	params  map[string]string // of the path
+	headers map[string]string // besides Content-Type, which is JSON where it is missing
+	body    string
+	caller  AuthorizerContext
+}
+
+// serve answers a request as the function of op does.
+func serve(t *testing.T, op Operation, s sent) envelope {
+	t.Helper()
+	e := event{RawPath: s.path, RawQueryString: s.query, PathParameters: s.params, Body: s.body}
+	e.Headers = map[string]string{"content-type": jsonType}
+	for name, value := range s.headers {
+		e.Headers[name] = value
+	}
+	e.RequestContext.RequestID = "R1"
+	e.RequestContext.HTTP.Method = s.method
+	if s.method == "" {
+		e.RequestContext.HTTP.Method = "POST"
+	}
+	e.RequestContext.Authorizer.Lambda = s.caller
+	payload, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := Serve(op, "Test").Invoke(t.Context(), payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got envelope
+	if err := json.Unmarshal(answer, &got); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// check compares status and exact body.
+func (e envelope) check(t *testing.T, status int, body string) {
+	t.Helper()
+	if e.StatusCode != status || e.Body != body {
+		t.Errorf("got %d %s\nwant %d %s", e.StatusCode, e.Body, status, body)
+	}
+}
