@@ -19,13 +19,9 @@ import (
 	"github.com/tenantry/tenantry/internal/user"
 )
 
-const (
-	minPassword = 8
-	maxPassword = 72
-	// startWithin is how long the start of a workflow may take before the sweeper
-	// makes up for it.
-	startWithin = 15 * time.Second
-)
+// startWithin is how long the start of a workflow may take before the sweeper
+// makes up for it.
+const startWithin = 15 * time.Second
 
 // A Request asks for a tenant.
 type Request struct {
@@ -44,7 +40,7 @@ func (r Request) Faults() fault.Fields {
 		f.Add("#/admin_email", "must be an e-mail address")
 	}
 	if r.AdminPassword.Set {
-		PasswordFault(&f, "#/admin_password", r.AdminPassword.Value)
+		user.PasswordFault(&f, "#/admin_password", r.AdminPassword.Value)
 		if !r.AdminEmail.Set {
 			f.Add("#/admin_password", "needs an admin_email beside it")
 		}
@@ -63,13 +59,6 @@ func (r Request) Faults() fault.Fields {
 
 func (r Request) passwords() Passwords {
 	return Passwords{Admin: r.AdminPassword.Value, SIP: r.SIPPassword.Value, Webhook: r.WebhookSecret.Value}
-}
-
-// PasswordFault adds a fault unless an account may have the password.
-func PasswordFault(f *fault.Fields, pointer, password string) {
-	if n := len(password); n < minPassword || n > maxPassword {
-		f.Add(pointer, "must be %d to %d bytes", minPassword, maxPassword)
-	}
 }
 
 // A Result is what a request for a tenant gave rise to.

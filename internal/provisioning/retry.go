@@ -11,6 +11,7 @@ import (
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/user"
 )
 
 // A Retrier runs failed operations again.
@@ -104,7 +105,7 @@ func (r *Retrier) again(ctx context.Context, o operation.Operation, t tenant.Ten
 func retryFaults(o operation.Operation, t tenant.Tenant, newer NewPasswords, all Passwords) fault.Fields {
 	var f fault.Fields
 	if newer.AdminPassword.Set {
-		PasswordFault(&f, "#/admin_password", newer.AdminPassword.Value)
+		user.PasswordFault(&f, "#/admin_password", newer.AdminPassword.Value)
 		if o.AdminEmail == "" {
 			f.Add("#/admin_password", "is of no use: the operation makes no account")
 		}
