@@ -28,22 +28,30 @@ func TestRouting(t *testing.T) {
 		want         string // is part of the answer
 	}{
 		"DynamoDB": {
-			"POST", "/", map[string]string{"X-Amz-Target": "DynamoDB_20120810.GetItem"}, `{"TableName":"x"}`,
+			"POST", "/",
+			map[string]string{"X-Amz-Target": "DynamoDB_20120810.GetItem"},
+			`{"TableName":"x"}`,
 			200, `DynamoDB_20120810.GetItem {"TableName":"x"}`,
 		},
 		"Lambda": {"POST", "/2015-03-31/functions/" + echo + "/invocations", nil, `{"a":1}`, 200, `{"a":1}`},
 		"moto, any key": {
-			"POST", "/", map[string]string{"Content-Type": "application/x-www-form-urlencoded", "Authorization": signature("ASIAANYTHING", "eu-west-1", "sts")}, callerIdentity,
+			"POST", "/",
+			map[string]string{"Content-Type": "application/x-www-form-urlencoded", "Authorization": signature("ASIAANYTHING", "eu-west-1", "sts")},
+			callerIdentity,
 			200, "<Account>123456789012</Account>",
 		},
 		"moto, no other account": {
-			"POST", "/", map[string]string{
+			"POST", "/",
+			map[string]string{
 				"Content-Type": "application/x-www-form-urlencoded", "Authorization": signature("AKIA", "eu-west-1", "sts"), "X-Moto-Account-Id": "210987654321",
-			}, callerIdentity,
+			},
+			callerIdentity,
 			200, "<Account>123456789012</Account>",
 		},
 		"moto, the region": {
-			"POST", "/", map[string]string{"X-Amz-Target": "AWSStepFunctions.CreateActivity", "Authorization": signature("AKIA", "eu-west-1", "states")}, `{"name":"a"}`,
+			"POST", "/",
+			map[string]string{"X-Amz-Target": "AWSStepFunctions.CreateActivity", "Authorization": signature("AKIA", "eu-west-1", "states")},
+			`{"name":"a"}`,
 			200, "arn:aws:states:eu-west-1:123456789012:activity:a",
 		},
 		"keys of no pool":      {"GET", "/us-east-1_None/.well-known/jwks.json", nil, "", 400, "ResourceNotFoundException"},

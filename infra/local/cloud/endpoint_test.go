@@ -2,7 +2,6 @@ package cloud_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -71,7 +70,9 @@ func run(m *testing.M) (code int, err error) {
 		Strict:       true,
 	})
 	server := httptest.NewUnstartedServer(endpoint)
-	server.Listener.Close()
+	if err := server.Listener.Close(); err != nil {
+		return 1, err
+	}
 	server.Listener = listener
 	server.Start()
 	defer server.Close()
@@ -194,14 +195,4 @@ func send(t *testing.T, method, path string, header map[string]string, body stri
 	defer func() { _ = resp.Body.Close() }()
 	answer, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, string(answer), err
-}
-
-// compact returns JSON without white space.
-func compact(t *testing.T, text string) string {
-	t.Helper()
-	var v any
-	if err := json.Unmarshal([]byte(text), &v); err != nil {
-		t.Fatalf("%v in %s", err, text)
-	}
-	return string(must(json.Marshal(v))(t))
 }

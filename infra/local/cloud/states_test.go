@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -89,13 +90,10 @@ func TestExecutionNames(t *testing.T) {
 // TestOneNameAtOnce asks that a name runs once, however many start it.
 func TestOneNameAtOnce(t *testing.T) {
 	c := sfn.NewFromConfig(configuration())
-	var mu sync.Mutex
-	runs := 0
+	var runs atomic.Int32
 	release := make(chan struct{})
 	machine := newMachine(t, c, functions.register(func(event []byte) ([]byte, string) {
-		mu.Lock()
-		runs++
-		mu.Unlock()
+		runs.Add(1)
 		<-release
 		return event, ""
 	}))
@@ -114,10 +112,8 @@ func TestOneNameAtOnce(t *testing.T) {
 		t.Fatalf("got %d executions, want 1", len(list))
 	}
 	finish(t, c, list[0].ExecutionArn)
-	mu.Lock()
-	defer mu.Unlock()
-	if runs != 1 {
-		t.Errorf("got %d runs, want 1", runs)
+	if got := runs.Load(); got != 1 {
+		t.Errorf("got %d runs, want 1", got)
 	}
 }
 
@@ -125,16 +121,16 @@ func TestOneNameAtOnce(t *testing.T) {
 // state machine under its own name.
 func TestTaskIsRetriedByItsErrorsName(t *testing.T) {
 	c := sfn.NewFromConfig(configuration())
-	calls := 0
+	var calls atomic.Int32
 	machine := newMachine(t, c, functions.register(func(event []byte) ([]byte, string) {
-		if calls++; calls == 1 {
+		if calls.Add(1) == 1 {
 			return []byte(`{"errorType":"busy","errorMessage":"later"}`), "Unhandled"
 		}
 		return event, ""
 	}))
 	execution := must(start(t, c, machine, "one", `{}`))(t).ExecutionArn
-	if got := finish(t, c, execution); got != "SUCCEEDED" || calls != 2 {
-		t.Errorf("got %s after %d calls, want SUCCEEDED after 2", got, calls)
+	if got := finish(t, c, execution); got != "SUCCEEDED" || calls.Load() != 2 {
+		t.Errorf("got %s after %d calls, want SUCCEEDED after 2", got, calls.Load())
 	}
 }
 

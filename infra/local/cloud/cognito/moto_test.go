@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -40,7 +41,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	var err error
-	if moto, err = engines.StartMoto(ctx, enginesDir, 1, os.Stderr); err != nil {
+	if moto, err = engines.StartMoto(ctx, enginesDir, 1, io.Discard); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -185,14 +185,22 @@ func TestSignInRefuses(t *testing.T) {
 		"unconfirmed":          {"new", password, nil, "UserNotConfirmedException: User is not confirmed."},
 		"unconfirmed, guessed": {"new", "wrong", nil, "NotAuthorizedException: Incorrect username or password."},
 		"to be reset":          {"resetting", password, nil, "PasswordResetRequiredException: Password reset required for the user"},
-		"no secret": {"alice", password, func(in *cip.AdminInitiateAuthInput) { delete(in.AuthParameters, "SECRET_HASH") },
-			"NotAuthorizedException: Client " + f.client + " is configured with secret but SECRET_HASH was not received"},
-		"no password": {"alice", password, func(in *cip.AdminInitiateAuthInput) { delete(in.AuthParameters, "PASSWORD") },
-			"InvalidParameterException: Missing required parameter PASSWORD"},
-		"a flow that is off": {"alice", password, func(in *cip.AdminInitiateAuthInput) { in.AuthFlow = "CUSTOM_AUTH" },
-			"InvalidParameterException: Auth flow not enabled for this client"},
-		"another pool": {"alice", password, func(in *cip.AdminInitiateAuthInput) { in.UserPoolId = &strangers.pool },
-			"ResourceNotFoundException: User pool client " + f.client + " does not exist."},
+		"no secret": {
+			"alice", password, func(in *cip.AdminInitiateAuthInput) { delete(in.AuthParameters, "SECRET_HASH") },
+			"NotAuthorizedException: Client " + f.client + " is configured with secret but SECRET_HASH was not received",
+		},
+		"no password": {
+			"alice", password, func(in *cip.AdminInitiateAuthInput) { delete(in.AuthParameters, "PASSWORD") },
+			"InvalidParameterException: Missing required parameter PASSWORD",
+		},
+		"a flow that is off": {
+			"alice", password, func(in *cip.AdminInitiateAuthInput) { in.AuthFlow = "CUSTOM_AUTH" },
+			"InvalidParameterException: Auth flow not enabled for this client",
+		},
+		"another pool": {
+			"alice", password, func(in *cip.AdminInitiateAuthInput) { in.UserPoolId = &strangers.pool },
+			"ResourceNotFoundException: User pool client " + f.client + " does not exist.",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := &cip.AdminInitiateAuthInput{

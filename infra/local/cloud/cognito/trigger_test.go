@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,11 +91,11 @@ func TestTriggerFailures(t *testing.T) {
 
 func TestTriggerTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		begun, ended := 0, 0
+		var begun, ended atomic.Int32
 		s := triggers{func(context.Context, string, []byte) ([]byte, string, error) {
-			begun++
+			begun.Add(1)
 			time.Sleep(6 * time.Second) // the function goes on when nobody waits any more
-			ended++
+			ended.Add(1)
 			return nil, "", nil
 		}}
 		start := time.Now()
@@ -108,17 +109,17 @@ func TestTriggerTimesOut(t *testing.T) {
 			t.Errorf("got %v, want 15s", took)
 		}
 		time.Sleep(time.Minute)
-		if begun != 3 || ended != 3 {
-			t.Errorf("got %d calls of which %d ended, want 3 and 3", begun, ended)
+		if begun.Load() != 3 || ended.Load() != 3 {
+			t.Errorf("got %d calls of which %d ended, want 3 and 3", begun.Load(), ended.Load())
 		}
 	})
 }
 
 func TestTriggerAnswersAtTheThirdTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		calls := 0
+		var calls atomic.Int32
 		s := triggers{func(_ context.Context, _ string, event []byte) ([]byte, string, error) {
-			if calls++; calls < 3 {
+			if calls.Add(1) < 3 {
 				time.Sleep(time.Minute)
 			}
 			return event, "", nil
