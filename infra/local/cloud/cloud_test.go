@@ -31,7 +31,7 @@ func TestRouting(t *testing.T) {
 			"POST", "/",
 			map[string]string{"X-Amz-Target": "DynamoDB_20120810.GetItem"},
 			`{"TableName":"x"}`,
-			200, `DynamoDB_20120810.GetItem {"TableName":"x"}`,
+			200, `{"body":"{\"TableName\":\"x\"}","target":"DynamoDB_20120810.GetItem"}`,
 		},
 		"Lambda": {"POST", "/2015-03-31/functions/" + echo + "/invocations", nil, `{"a":1}`, 200, `{"a":1}`},
 		"moto, any key": {

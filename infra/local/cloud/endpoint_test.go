@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tenantry/tenantry/infra/local/cloud"
+	"github.com/tenantry/tenantry/infra/local/cloud/awsjson"
 	"github.com/tenantry/tenantry/infra/local/engines"
 	"github.com/tenantry/tenantry/infra/local/schedule"
 )
@@ -83,7 +84,7 @@ func run(m *testing.M) (code int, err error) {
 // serveDynamoDB knows no operation but says what it was asked.
 func serveDynamoDB(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	_, _ = fmt.Fprintf(w, "%s %s", r.Header.Get("X-Amz-Target"), body)
+	awsjson.Write(w, map[string]string{"target": r.Header.Get("X-Amz-Target"), "body": string(body)})
 }
 
 func fireSchedule(_ context.Context, name string) ([]byte, string, error) {
