@@ -37,7 +37,7 @@ type Draft struct {
 
 // Faults returns every rule that the draft breaks.
 func (d Draft) Faults() fault.Fields {
-	f := d.Profile.faults()
+	f := d.faults()
 	user.PasswordFault(&f, "#/password", d.Password)
 	return f
 }

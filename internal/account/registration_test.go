@@ -89,11 +89,13 @@ func TestSignUp(t *testing.T) {
 		"first trigger failed":  {&directory{entries: map[string]*entry{}, preSignUp: account.ErrTriggerFailed}, users{}, draft(unchanged), false, "", false},
 		"a trigger failed for another's account": {
 			&directory{entries: map[string]*entry{"dewi": dewi("another", "dewi@example.com")}, preSignUp: account.ErrTriggerFailed},
-			users{}, draft(unchanged), false, fault.UsernameTaken, false,
+			users{},
+			draft(unchanged), false, fault.UsernameTaken, false,
 		},
 		"a trigger failed for an account with another address": {
 			&directory{entries: map[string]*entry{"dewi": dewi("correct horse", "old@example.com")}, preSignUp: account.ErrTriggerFailed},
-			users{}, draft(unchanged), false, fault.UsernameTaken, false,
+			users{},
+			draft(unchanged), false, fault.UsernameTaken, false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -270,11 +270,13 @@ func TestLogout(t *testing.T) {
 	}{
 		"owner": {AuthorizerContext{Subject: "U1", TenantID: "T1", Role: identity.Owner}, 204, ""},
 		"no user any more": {
-			AuthorizerContext{Subject: "U2", Role: identity.Applicant}, 401,
+			AuthorizerContext{Subject: "U2", Role: identity.Applicant},
+			401,
 			`{"type":"/docs/problems/token-invalid","title":"Unauthorized","status":401,"detail":"the account has no place on the platform; sign in again","instance":"/auth/logout","request_id":"R1"}`,
 		},
 		"expired token": {
-			AuthorizerContext{Problem: fault.TokenExpired}, 401,
+			AuthorizerContext{Problem: fault.TokenExpired},
+			401,
 			`{"type":"/docs/problems/token-expired","title":"Unauthorized","status":401,"detail":"the token has expired; get a new one from POST /auth/token or POST /auth/refresh","instance":"/auth/logout","request_id":"R1"}`,
 		},
 	} {

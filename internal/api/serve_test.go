@@ -1,6 +1,7 @@
 package api
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/go-json-experiment/json"
@@ -22,9 +23,7 @@ func serve(t *testing.T, op Operation, s sent) envelope {
 	t.Helper()
 	e := event{RawPath: s.path, RawQueryString: s.query, PathParameters: s.params, Body: s.body}
 	e.Headers = map[string]string{"content-type": jsonType}
-	for name, value := range s.headers {
-		e.Headers[name] = value
-	}
+	maps.Copy(e.Headers, s.headers)
 	e.RequestContext.RequestID = "R1"
 	e.RequestContext.HTTP.Method = s.method
 	if s.method == "" {

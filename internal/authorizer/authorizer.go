@@ -47,8 +47,7 @@ type Users interface {
 func New(tokens TokenVerifier, users Users) func(context.Context, Request) (Answer, error) {
 	return func(ctx context.Context, r Request) (Answer, error) {
 		caller, err := find(ctx, tokens, users, r)
-		switch kind := fault.KindOf(err); kind {
-		case fault.TokenInvalid, fault.TokenExpired:
+		if kind := fault.KindOf(err); kind == fault.TokenInvalid || kind == fault.TokenExpired {
 			return Answer{true, api.AuthorizerContext{Problem: kind}}, nil
 		}
 		if err != nil {

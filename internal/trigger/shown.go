@@ -3,6 +3,7 @@ package trigger
 import (
 	"errors"
 	"log/slog"
+	"strings"
 
 	"github.com/tenantry/tenantry/internal/fault"
 )
@@ -15,11 +16,11 @@ func (s shown) Error() string {
 	if !ok {
 		return "this did not work; try again later"
 	}
-	text := f.Detail
+	parts := []string{f.Detail}
 	for _, field := range f.Fields {
-		text += "; " + field.Pointer + " " + field.Detail
+		parts = append(parts, field.Pointer+" "+field.Detail)
 	}
-	return text
+	return strings.Join(parts, "; ")
 }
 
 func (s shown) Unwrap() error { return s.cause }

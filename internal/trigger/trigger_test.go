@@ -112,11 +112,13 @@ func TestPostConfirmation(t *testing.T) {
 		},
 		"address lost": {
 			"PostConfirmation_ConfirmSignUp", "business", fault.New(fault.EmailTaken, "the e-mail address belongs to another account"),
-			[]provisioning.Account{dewi}, "the e-mail address belongs to another account",
+			[]provisioning.Account{dewi},
+			"the e-mail address belongs to another account",
 		},
 		"failure of ours": {
 			"PostConfirmation_ConfirmSignUp", "business", errors.New("a secret detail"),
-			[]provisioning.Account{dewi}, "this did not work; try again later",
+			[]provisioning.Account{dewi},
+			"this did not work; try again later",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
