@@ -52,4 +52,7 @@ func shorten(slug string, room int) string {
 
 // Fold returns the form of a text in which searches compare it: upper and lower
 // case, and different ways to write one character, are the same.
-func Fold(s string) string { return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(s))) }
+func Fold(s string) string {
+	folded := cases.Fold().String(norm.NFKC.String(s))
+	return norm.NFKC.String(strings.ToLower(folded)) // folding makes Cherokee upper case
+}
