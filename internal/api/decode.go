@@ -145,7 +145,7 @@ func (d *decoder) object(text jsontext.Value, at jsontext.Pointer, into reflect.
 }
 
 func (d *decoder) member(text jsontext.Value, at jsontext.Pointer, into reflect.Value) {
-	if field, ok := into.Addr().Interface().(target); ok {
+	if field, ok := reflect.TypeAssert[target](into.Addr()); ok {
 		into = reflect.ValueOf(field.Target()).Elem()
 	}
 	nullable := into.Kind() == reflect.Pointer || into.Type() == reflect.TypeFor[jsontext.Value]()
@@ -183,7 +183,7 @@ func unknownDetail(name string, fields map[string][]int) string {
 
 // typeName names a Go type as a client would.
 func typeName(t reflect.Type) string {
-	switch t.Kind() {
+	switch t.Kind() { //nolint:exhaustive // inputs have members of few types
 	case reflect.Pointer:
 		return typeName(t.Elem()) + " or null"
 	case reflect.Bool:

@@ -203,7 +203,7 @@ func (in tenantReadOnly) faults(t tenant.Tenant) fault.Fields {
 	view := reflect.ValueOf(newTenantView(t))
 	shown, sent := jsonFields(view.Type()), jsonFields(reflect.TypeOf(in))
 	for _, name := range sortedKeys(sent) {
-		field, ok := reflect.ValueOf(in).FieldByIndex(sent[name]).Interface().(patch.Field[jsontext.Value])
+		field, ok := reflect.TypeAssert[patch.Field[jsontext.Value]](reflect.ValueOf(in).FieldByIndex(sent[name]))
 		if ok && field.Set && !encodesTo(view.FieldByIndex(shown[name]).Interface(), field.Value) {
 			f.Add("#/"+name, "cannot be changed")
 		}

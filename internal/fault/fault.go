@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -26,7 +27,7 @@ const (
 	InProgress Kind = "idempotency-in-progress"
 
 	Unauthenticated    Kind = "unauthenticated"     // the caller has not said who it is
-	TokenInvalid       Kind = "token-invalid"       // the token is not one of ours
+	TokenInvalid       Kind = "token-invalid"       //nolint:gosec // a word, no token: the token is not one of ours
 	TokenExpired       Kind = "token-expired"       // the token was good once
 	InvalidCredentials Kind = "invalid-credentials" // user name or password is wrong
 
@@ -92,14 +93,15 @@ func Wrap(err error, kind Kind, format string, args ...any) error {
 }
 
 func (e *Error) Error() string {
-	text := string(e.Kind) + ": " + e.Detail
+	var b strings.Builder
+	b.WriteString(string(e.Kind) + ": " + e.Detail)
 	for _, f := range e.Fields {
-		text += "; " + f.Pointer + f.Parameter + " " + f.Detail
+		b.WriteString("; " + f.Pointer + f.Parameter + " " + f.Detail)
 	}
 	if e.Err != nil {
-		text += ": " + e.Err.Error()
+		b.WriteString(": " + e.Err.Error())
 	}
-	return text
+	return b.String()
 }
 
 func (e *Error) Unwrap() error { return e.Err }

@@ -106,4 +106,4 @@ var Plans = map[PlanName]Plan{
 }
 
 // selfService is the plans that a tenant's owner and admins may move between.
-var selfService = map[PlanName]bool{Starter: true, Business: true}
+var selfService = map[PlanName]bool{Starter: true, Business: true, Enterprise: false}

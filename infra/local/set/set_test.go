@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -88,10 +89,10 @@ var logs sync.Map
 // logged returns what a stack's functions logged of a request.
 func logged(s *stack.Stack, requestID string) string {
 	dir, _ := logs.Load(s)
-	files, _ := filepath.Glob(filepath.Join(fmt.Sprint(dir), "*.log")) //nolint:errcheck // the pattern is good
+	files, _ := filepath.Glob(filepath.Join(fmt.Sprint(dir), "*.log"))
 	var found []string
 	for _, name := range files {
-		text, _ := os.ReadFile(name) //nolint:errcheck,gosec // what cannot be read holds nothing
+		text, _ := os.ReadFile(name) //nolint:gosec // what cannot be read holds nothing
 		for line := range strings.Lines(string(text)) {
 			if strings.Contains(line, requestID) {
 				found = append(found, line)
@@ -134,10 +135,9 @@ func newClient(t *testing.T, s *stack.Stack) *client {
 // with returns the client with a header for every request.
 func (c *client) with(name, value string) *client {
 	copied := *c
-	copied.header = map[string]string{name: value}
-	for k, v := range c.header {
-		copied.header[k] = v
-	}
+	copied.header = map[string]string{}
+	maps.Copy(copied.header, c.header)
+	copied.header[name] = value
 	return &copied
 }
 

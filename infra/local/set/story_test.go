@@ -242,7 +242,7 @@ func idsOf(a *answer) []string {
 // nextPage returns the path of the page after a.
 func nextPage(t *testing.T, a *answer) string {
 	t.Helper()
-	for _, link := range strings.Split(a.Header.Get("Link"), ",") {
+	for link := range strings.SplitSeq(a.Header.Get("Link"), ",") {
 		target, rel, _ := strings.Cut(link, ">")
 		if strings.Contains(rel, `rel="next"`) {
 			return strings.TrimPrefix(strings.TrimSpace(target), "<")
