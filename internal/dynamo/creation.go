@@ -53,7 +53,7 @@ func (s *Tenants) creation(c provisioning.Creation) *transaction {
 	}
 	if c.Operation.AdminEmail != "" {
 		tx.put(emailItem{key: emailKey(c.Operation.AdminEmail), OperationID: c.Operation.ID},
-			fault.New(fault.EmailTaken, "the e-mail address %q belongs to another account", c.Operation.AdminEmail))
+			fault.New(fault.EmailTaken, "the e-mail address belongs to another account"))
 	}
 	tx.put(memberItem{memberKey(t.Number), t.ID, t.Status}, errNumberUsed)
 	for _, entry := range searchItems(t) {
