@@ -27,9 +27,9 @@ const (
 	InProgress Kind = "idempotency-in-progress"
 
 	Unauthenticated    Kind = "unauthenticated"     // the caller has not said who it is
-	TokenInvalid       Kind = "token-invalid"       //nolint:gosec // a word, no token: the token is not one of ours
+	TokenInvalid       Kind = "token-invalid"       // the token is not one of ours
 	TokenExpired       Kind = "token-expired"       // the token was good once
-	InvalidCredentials Kind = "invalid-credentials" // user name or password is wrong
+	InvalidCredentials Kind = "invalid-credentials" //nolint:gosec // a word, no credential: user name or password is wrong
 
 	Forbidden           Kind = "forbidden"        // the caller may not do this
 	PlanCeiling         Kind = "plan-ceiling"     // only a platform admin may give this much
