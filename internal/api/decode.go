@@ -71,9 +71,6 @@ func checkJSON(text []byte) error {
 	dec := jsontext.NewDecoder(bytes.NewReader(text))
 	for {
 		token, err := dec.ReadToken()
-		if errors.Is(err, io.EOF) && dec.StackDepth() == 0 && dec.InputOffset() > 0 {
-			return nil
-		}
 		if err != nil {
 			return fault.Wrap(err, fault.Malformed, "the body is not JSON: %s", syntaxDetail(err))
 		}

@@ -81,7 +81,7 @@ func problem(err error, r *Request) *Response {
 	p := problemView{
 		Type:      ProblemPath + "internal",
 		Status:    http.StatusInternalServerError,
-		Instance:  r.URI,
+		Instance:  r.path(),
 		RequestID: r.ID,
 	}
 	header := map[string]string{"content-type": "application/problem+json"}

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
@@ -43,7 +44,7 @@ type AuthorizerContext struct {
 type Request struct {
 	ID     string
 	Method string
-	URI    string // the path as the client sent it, without the query
+	URI    string // the path, decoded, without the query
 	Path   map[string]string
 	Query  url.Values
 	Body   []byte
@@ -91,6 +92,9 @@ func (r *Request) TenantID() identity.TenantID { return identity.TenantID(r.Path
 func (r *Request) checkQuery(known []string) error {
 	var faults fault.Fields
 	for _, name := range sortedKeys(r.Query) {
+		if !isText(name) || !isText(r.Query[name]...) {
+			return fault.New(fault.Malformed, "the query string holds control characters, or what is not UTF-8")
+		}
 		switch {
 		case !slices.Contains(known, name):
 			faults.AddParameter(name, "is not a parameter of this operation")
@@ -100,6 +104,14 @@ func (r *Request) checkQuery(known []string) error {
 	}
 	return malformed("the query string is not one that this operation takes", faults)
 }
+
+// isText reports whether texts can be stored and sent on without surprises.
+func isText(texts ...string) bool {
+	return !slices.ContainsFunc(texts, func(s string) bool { return !utf8.ValidString(s) || strings.ContainsFunc(s, isControl) })
+}
+
+// path returns the path of the request as it is in a URL. API Gateway decodes it.
+func (r *Request) path() string { return (&url.URL{Path: r.URI}).EscapedPath() }
 
 // IfMatch returns the versions that the client says it changes one of, or nil if
 // it does not say.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/base64"
 	"maps"
 	"testing"
 
@@ -15,6 +16,7 @@ type sent struct {
 	params  map[string]string // of the path
 	headers map[string]string // besides Content-Type, which is JSON where it is missing
 	body    string
+	base64  bool // whether the gateway encodes the body
 	caller  AuthorizerContext
 }
 
@@ -22,6 +24,9 @@ type sent struct {
 func serve(t *testing.T, op Operation, s sent) envelope {
 	t.Helper()
 	e := event{RawPath: s.path, RawQueryString: s.query, PathParameters: s.params, Body: s.body}
+	if s.base64 {
+		e.Body, e.IsBase64Encoded = base64.StdEncoding.EncodeToString([]byte(s.body)), true
+	}
 	e.Headers = map[string]string{"content-type": jsonType}
 	maps.Copy(e.Headers, s.headers)
 	e.RequestContext.RequestID = "R1"
