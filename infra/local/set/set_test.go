@@ -79,17 +79,21 @@ func start(data string, parameters map[string]string) (*stack.Stack, error) {
 		Parameters: parameters,
 		Strict:     true,
 	})
-	logs.Store(s, filepath.Join(data, "logs"))
+	folders.Store(s, data)
 	return s, err
 }
 
-// logs is where each stack's functions write theirs.
-var logs sync.Map
+// folders is the data folder of each stack.
+var folders sync.Map
+
+func dataOf(s *stack.Stack) string {
+	dir, _ := folders.Load(s)
+	return fmt.Sprint(dir)
+}
 
 // logged returns what a stack's functions logged of a request.
 func logged(s *stack.Stack, requestID string) string {
-	dir, _ := logs.Load(s)
-	files, _ := filepath.Glob(filepath.Join(fmt.Sprint(dir), "*.log"))
+	files, _ := filepath.Glob(filepath.Join(dataOf(s), "logs", "*.log"))
 	var found []string
 	for _, name := range files {
 		text, _ := os.ReadFile(name) //nolint:gosec // what cannot be read holds nothing
