@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -157,7 +158,7 @@ func (p program) startOn(ctx context.Context, port int, log io.Writer) (*Engine,
 		URL:  &url.URL{Scheme: "http", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))},
 		done: make(chan struct{}),
 	}
-	cmd := exec.Command(p.name, append(p.args[:len(p.args):len(p.args)], p.portFlag, strconv.Itoa(port))...) //nolint:gosec // the programs are this package's own
+	cmd := exec.Command(p.name, append(slices.Clip(p.args), p.portFlag, strconv.Itoa(port))...) //nolint:gosec // the programs are this package's own
 	cmd.Env = p.env
 	cmd.Stdout = io.MultiWriter(log, &e.output)
 	cmd.Stderr = cmd.Stdout

@@ -74,7 +74,7 @@ func TestDynalite(t *testing.T) {
 
 func TestDynaliteEndsWithItsParent(t *testing.T) {
 	installEngines(t)
-	parent := exec.CommandContext(t.Context(), os.Args[0])
+	parent := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // it is this test
 	parent.Env = append(os.Environ(), "ENGINES_TEST_PARENT=1")
 	out, err := parent.StdoutPipe()
 	if err != nil {

@@ -61,7 +61,7 @@ func TestUpdateExpressions(t *testing.T) {
 					delete(want, name)
 				}
 			}
-			diff(t, "item", get(t, db, table, "p", "a"), want)
+			diff(t, "item", get(t, db, table, "a"), want)
 		})
 	}
 }

@@ -19,7 +19,7 @@ const (
 	transactionCanceled = "TransactionCanceledException"
 	transactionConflict = "TransactionConflictException"
 	transactionRunning  = "TransactionInProgressException"
-	tokenMismatch       = "IdempotentParameterMismatchException"
+	tokenMismatch       = "IdempotentParameterMismatchException" //nolint:gosec // it is the name of an error
 	unavailableBackups  = "ContinuousBackupsUnavailableException"
 	validation          = "ValidationException"
 )

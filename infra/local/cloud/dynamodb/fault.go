@@ -64,21 +64,21 @@ func (f *faults) decide(operation string, body []byte) Outcome {
 }
 
 // refusal returns how the call is refused, or nothing if it is not.
-func (o Outcome) refusal(name string, body []byte) (*reply, error) {
+func (o Outcome) refusal(name string, body []byte) error {
 	switch o {
 	case Proceed, Lose:
-		return nil, nil
+		return nil
 	case Refuse:
-		return nil, failure(internalError, "Internal server error")
+		return failure(internalError, "Internal server error")
 	case Throttle:
-		return nil, failure(throughputExceeded, "The level of configured provisioned throughput for the table was exceeded. Consider increasing your provisioning level with the UpdateTable API.")
+		return failure(throughputExceeded, "The level of configured provisioned throughput for the table was exceeded. Consider increasing your provisioning level with the UpdateTable API.")
 	case Conflict:
 		if name == "TransactWriteItems" || name == "TransactGetItems" {
-			return nil, canceled(conflicts(countActions(body), func(i int) bool { return i == 0 }))
+			return canceled(conflicts(countActions(body), func(i int) bool { return i == 0 }))
 		}
-		return nil, errConflict()
+		return errConflict()
 	}
-	return nil, failure(internalError, "outcome %d is not known", o)
+	return failure(internalError, "outcome %d is not known", o)
 }
 
 func errConflict() *apiError {

@@ -122,7 +122,7 @@ func TestIndexIsFollowedUnread(t *testing.T) {
 			}
 			break
 		}
-		get(t, db, table, "p", "a")
+		get(t, db, table, "a")
 	}
 }
 

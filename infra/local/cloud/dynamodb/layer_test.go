@@ -174,10 +174,11 @@ func put(tb testing.TB, db *dynamodb.Client, table string, items ...attributes) 
 	}
 }
 
-func get(tb testing.TB, db *dynamodb.Client, table, pk, sk string) attributes {
+// get returns an item of partition p.
+func get(tb testing.TB, db *dynamodb.Client, table, sk string) attributes {
 	tb.Helper()
 	out, err := db.GetItem(tb.Context(), &dynamodb.GetItemInput{
-		TableName: &table, Key: key(pk, sk), ConsistentRead: aws.Bool(true),
+		TableName: &table, Key: key("p", sk), ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
 		tb.Error(err)

@@ -109,7 +109,7 @@ func TestCounters(t *testing.T) {
 			}
 		}
 	})
-	diff(t, "item", get(t, db, table, "p", "a"), attributes{"pk": "p", "sk": "a", "v": 400.0, "w": 400.0})
+	diff(t, "item", get(t, db, table, "a"), attributes{"pk": "p", "sk": "a", "v": 400.0, "w": 400.0})
 }
 
 func TestOneConditionalPutWins(t *testing.T) {

@@ -117,49 +117,118 @@ func TestCreateTableRefuses(t *testing.T) {
 func TestTableLife(t *testing.T) {
 	l, db := newLayer(t, Options{Strict: true, TableDelay: time.Hour})
 	name := newTable(t, db)
-	read := func() error {
-		_, err := db.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &name, Key: key("p", "a")})
-		return err
+	items, settings := itemCalls(t, db, name), tableCalls(t, db, name)
+
+	expectStatus(t, db, name, types.TableStatusCreating)
+	expect(t, "creating", items, resourceNotFound, nil)
+	expect(t, "creating", settings, resourceInUse, map[string]string{"backups": unavailableBackups})
+
+	l.tables.change(func() { l.tables.byName[name].ready = time.Now() })
+	expectStatus(t, db, name, types.TableStatusActive)
+	expect(t, "active", items, "", nil)
+	remove := settings["delete"]
+	delete(settings, "delete")
+	expect(t, "active", settings, "", map[string]string{"create": resourceInUse})
+
+	for range 2 { // the second finds it DELETING, and does no harm
+		if err := remove(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	use := map[string]func() error{
-		"get": read,
-		"write": func() error {
-			_, err := db.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &name, Item: key("p", "a")})
+	expectStatus(t, db, name, types.TableStatusDeleting)
+	expect(t, "deleting", items, resourceNotFound, nil)
+	expect(t, "deleting", settings, resourceInUse, map[string]string{"backups": tableNotFound})
+
+	l.tables.change(func() { l.tables.byName[name].gone = time.Now() })
+	if _, err := db.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &name}); code(err) != resourceNotFound {
+		t.Errorf("got error %v for a table that is gone, want %s", err, resourceNotFound)
+	}
+	expect(t, "gone", items, resourceNotFound, nil)
+	delete(settings, "create")
+	expect(t, "gone", settings, resourceNotFound, map[string]string{"backups": tableNotFound})
+}
+
+// expect makes all calls, and expects the error want of each but those in but.
+func expect(tb testing.TB, state string, calls map[string]func() error, want string, but map[string]string) {
+	tb.Helper()
+	for what, call := range calls {
+		want := want
+		if other, ok := but[what]; ok {
+			want = other
+		}
+		if got := code(call()); got != want {
+			tb.Errorf("%s, %s: got error %q, want %q", state, what, got, want)
+		}
+	}
+}
+
+// expectStatus expects that the table is described with a status, and listed.
+func expectStatus(tb testing.TB, db *dynamodb.Client, name string, want types.TableStatus) {
+	tb.Helper()
+	if got := describe(tb, db, name).TableStatus; got != want {
+		tb.Errorf("got status %s, want %s", got, want)
+	}
+	if out, err := db.ListTables(tb.Context(), &dynamodb.ListTablesInput{}); err != nil || !slices.Contains(out.TableNames, name) {
+		tb.Errorf("%s: got tables %v, %v, want %s among them", want, out.TableNames, err, name)
+	}
+}
+
+// itemCalls are operations on a table's items.
+func itemCalls(tb testing.TB, db *dynamodb.Client, name string) map[string]func() error {
+	tb.Helper()
+	return map[string]func() error{
+		"get": func() error {
+			_, err := db.GetItem(tb.Context(), &dynamodb.GetItemInput{TableName: &name, Key: key("p", "a")})
+			return err
+		},
+		"put": func() error {
+			_, err := db.PutItem(tb.Context(), &dynamodb.PutItemInput{TableName: &name, Item: key("p", "a")})
 			return err
 		},
 		"query": func() error {
-			_, err := db.Query(t.Context(), &dynamodb.QueryInput{
-				TableName: &name, KeyConditionExpression: aws.String("pk = :p"), ExpressionAttributeValues: av(t, attributes{":p": "p"}),
+			_, err := db.Query(tb.Context(), &dynamodb.QueryInput{
+				TableName: &name, KeyConditionExpression: aws.String("pk = :p"), ExpressionAttributeValues: av(tb, attributes{":p": "p"}),
 			})
 			return err
 		},
-		"transaction": func() error { return transact(t, db, name, remove("a", "")) },
-		"batch": func() error {
-			_, err := db.BatchGetItem(t.Context(), &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{
+		"transaction": func() error { return transact(tb, db, name, remove("a", "")) },
+		"batch get": func() error {
+			_, err := db.BatchGetItem(tb.Context(), &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{
 				name: {Keys: []map[string]types.AttributeValue{key("p", "a")}},
 			}})
 			return err
 		},
+		"batch write": func() error {
+			_, err := db.BatchWriteItem(tb.Context(), &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{
+				name: {{PutRequest: &types.PutRequest{Item: key("p", "a")}}},
+			}})
+			return err
+		},
 	}
-	settings := map[string]func() error{
+}
+
+// tableCalls are operations on a table itself.
+func tableCalls(tb testing.TB, db *dynamodb.Client, name string) map[string]func() error {
+	tb.Helper()
+	return map[string]func() error{
 		"time to live": func() error {
-			_, err := db.UpdateTimeToLive(t.Context(), &dynamodb.UpdateTimeToLiveInput{
+			_, err := db.UpdateTimeToLive(tb.Context(), &dynamodb.UpdateTimeToLiveInput{
 				TableName: &name, TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String("ttl"), Enabled: aws.Bool(true)},
 			})
 			return err
 		},
 		"protection": func() error {
-			_, err := db.UpdateTable(t.Context(), &dynamodb.UpdateTableInput{TableName: &name, DeletionProtectionEnabled: aws.Bool(false)})
+			_, err := db.UpdateTable(tb.Context(), &dynamodb.UpdateTableInput{TableName: &name, DeletionProtectionEnabled: aws.Bool(false)})
 			return err
 		},
 		"backups": func() error {
-			_, err := db.UpdateContinuousBackups(t.Context(), &dynamodb.UpdateContinuousBackupsInput{
+			_, err := db.UpdateContinuousBackups(tb.Context(), &dynamodb.UpdateContinuousBackupsInput{
 				TableName: &name, PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
 			})
 			return err
 		},
 		"create": func() error {
-			_, err := db.CreateTable(t.Context(), &dynamodb.CreateTableInput{
+			_, err := db.CreateTable(tb.Context(), &dynamodb.CreateTableInput{
 				TableName: &name, BillingMode: types.BillingModePayPerRequest,
 				AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("id"), AttributeType: "S"}},
 				KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("id"), KeyType: "HASH"}},
@@ -167,67 +236,13 @@ func TestTableLife(t *testing.T) {
 			return err
 		},
 		"delete": func() error {
-			_, err := db.DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: &name})
+			out, err := db.DeleteTable(tb.Context(), &dynamodb.DeleteTableInput{TableName: &name})
+			if err == nil && out.TableDescription.TableStatus != types.TableStatusDeleting {
+				tb.Errorf("got status %s, want DELETING", out.TableDescription.TableStatus)
+			}
 			return err
 		},
 	}
-	expect := func(state string, calls map[string]func() error, want string, but map[string]string) {
-		t.Helper()
-		for what, call := range calls {
-			if other, ok := but[what]; ok {
-				want := want
-				want = other
-				if got := code(call()); got != want {
-					t.Errorf("%s, %s: got error %q, want %q", state, what, got, want)
-				}
-				continue
-			}
-			if got := code(call()); got != want {
-				t.Errorf("%s, %s: got error %q, want %q", state, what, got, want)
-			}
-		}
-	}
-	status := func(want types.TableStatus) {
-		t.Helper()
-		description := describe(t, db, name)
-		if got := description.TableStatus; got != want {
-			t.Errorf("got status %s, want %s", got, want)
-		}
-		if out, err := db.ListTables(t.Context(), &dynamodb.ListTablesInput{}); err != nil || !slices.Contains(out.TableNames, name) {
-			t.Errorf("%s: got tables %v, %v, want %s among them", want, out.TableNames, err, name)
-		}
-	}
-
-	status(types.TableStatusCreating)
-	expect("creating", use, resourceNotFound, nil)
-	expect("creating", settings, resourceInUse, map[string]string{"backups": unavailableBackups})
-
-	l.tables.change(func() { l.tables.byName[name].ready = time.Now() })
-	status(types.TableStatusActive)
-	expect("active", use, "", nil)
-	delete(settings, "delete")
-	expect("active", settings, "", map[string]string{"create": resourceInUse})
-
-	for range 2 { // the second finds it DELETING, and does no harm
-		out, err := db.DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: &name})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := out.TableDescription.TableStatus; got != types.TableStatusDeleting {
-			t.Errorf("got status %s, want DELETING", got)
-		}
-	}
-	status(types.TableStatusDeleting)
-	expect("deleting", use, resourceNotFound, nil)
-	expect("deleting", settings, resourceInUse, map[string]string{"backups": tableNotFound})
-
-	l.tables.change(func() { l.tables.byName[name].gone = time.Now() })
-	if _, err := db.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &name}); code(err) != resourceNotFound {
-		t.Errorf("got error %v for a table that is gone, want %s", err, resourceNotFound)
-	}
-	expect("gone", use, resourceNotFound, nil)
-	delete(settings, "create")
-	expect("gone", settings, resourceNotFound, map[string]string{"backups": tableNotFound})
 }
 
 func TestListTables(t *testing.T) {
@@ -294,7 +309,7 @@ func TestTimeToLive(t *testing.T) {
 		t.Errorf("got error %v for a table that is not there, want %s", err, resourceNotFound)
 	}
 	put(t, db, table, attributes{"pk": "p", "sk": "old", "ttl": 1})
-	if got := get(t, db, table, "p", "old"); len(got) == 0 {
+	if got := get(t, db, table, "old"); len(got) == 0 {
 		t.Error("what has expired is gone at once; DynamoDB takes up to days")
 	}
 }

@@ -224,7 +224,7 @@ func TestTransactWriteUndoesAll(t *testing.T) {
 		t.Fatalf("got error %q, want %s", got, transactionCanceled)
 	}
 	for sk, want := range before {
-		diff(t, sk, get(t, db, table, "p", sk), want)
+		diff(t, sk, get(t, db, table, sk), want)
 	}
 	if got := tagged(t, db, table, "t"); len(got) != 99 {
 		t.Errorf("got %d items in the index, want 99", len(got))
@@ -453,7 +453,7 @@ func TestTransfers(t *testing.T) {
 				update("b", "SET v = v + :one", "", attributes{":one": 1}),
 				checkIf("none", "attribute_not_exists(pk)"),
 			}
-			fail := append(move[:2:2], checkIf("none", "attribute_exists(pk)"))
+			fail := []actionOf{move[0], move[1], checkIf("none", "attribute_exists(pk)")}
 			stop := make(chan struct{})
 			var readers sync.WaitGroup
 			var reads atomic.Int64
@@ -552,7 +552,7 @@ func TestToken(t *testing.T) {
 	if err := add("failed", "b", "attribute_exists(pk)", 1); err != nil {
 		t.Errorf("got %v for what failed the first time", err)
 	}
-	diff(t, "b", get(t, db, table, "p", "b"), one("b", 1.0))
+	diff(t, "b", get(t, db, table, "b"), one("b", 1.0))
 	for _, token := range []string{"", strings.Repeat("x", 37)} {
 		if got := code(add(token, "a", "", 1)); got != validation {
 			t.Errorf("token %q: got error %q, want %s", token, got, validation)
