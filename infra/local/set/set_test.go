@@ -123,7 +123,7 @@ func startOwn(t *testing.T, parameters map[string]string) *stack.Stack {
 
 // A client calls one stack's API with one token.
 type client struct {
-	t      *testing.T
+	t      testing.TB
 	stack  *stack.Stack
 	http   *http.Client
 	token  string
@@ -154,7 +154,7 @@ func (c *client) as(token string) *client {
 
 // An answer is what the API answered.
 type answer struct {
-	t      *testing.T
+	t      testing.TB
 	stack  *stack.Stack
 	Status int
 	Header http.Header
@@ -258,7 +258,7 @@ func (c *client) admin() *client {
 
 // eventually asks again and again until ok, and fails the test if that takes too
 // long.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for wait := 10 * time.Millisecond; !ok(); wait = min(2*wait, 250*time.Millisecond) {

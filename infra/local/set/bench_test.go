@@ -1,0 +1,165 @@
+package set
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"github.com/tenantry/tenantry/infra/local/stack"
+)
+
+// startKind starts a stack as make local does, not strict.
+func startKind(b *testing.B) *stack.Stack {
+	b.Helper()
+	data := filepath.Join(b.TempDir(), "data")
+	s, err := stack.Start(b.Context(), stack.Options{
+		Template: filepath.Join(root, "template.yaml"), Bin: bin, Data: data, Engines: filepath.Join(root, ".tools", "engines"),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	folders.Store(s, data)
+	b.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return s
+}
+
+// benchClient returns a client that does not hold answers against the OpenAPI
+// document, which costs time.
+func benchClient(b *testing.B, s *stack.Stack) *client {
+	b.Helper()
+	c := &client{t: b, stack: s, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
+	return c.admin()
+}
+
+// BenchmarkGetTenant is a warm GET /tenants/{id}: gateway, authorizer cache,
+// function and store.
+func BenchmarkGetTenant(b *testing.B) {
+	s := startKind(b)
+	c := benchClient(b, s)
+	id := c.do("POST", "/tenants", map[string]any{"name": "Measured", "isolation": "pooled"}).must(202).text("id")
+	c.active(id)
+	for range 50 {
+		c.do("GET", "/tenants/"+id, nil).must(200)
+	}
+	var took []time.Duration
+	for b.Loop() {
+		start := time.Now()
+		c.do("GET", "/tenants/"+id, nil).must(200)
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+}
+
+// BenchmarkProvision is one provisioning with every step, from the request until
+// the tenant is active.
+func BenchmarkProvision(b *testing.B) {
+	s := startKind(b)
+	c := benchClient(b, s)
+	machine := "arn:aws:states:us-east-1:123456789012:execution:" + s.Info().StackName + "-provision:"
+	transitions := 0
+	for b.Loop() {
+		slug := unique("bench-")
+		a := c.do("POST", "/tenants", map[string]any{
+			"name": slug, "slug": slug, "admin_email": slug + "@example.com", "admin_password": "a good password",
+			"sip_enabled": true, "sip_domain": slug + ".example.com", "sip_username": "u",
+		}).must(202)
+		c.active(a.text("id"))
+		transitions = entered(b, s, machine+a.text("operation_id")+"-1")
+	}
+	b.ReportMetric(float64(transitions), "transitions")
+}
+
+// entered returns how many states an execution entered.
+func entered(b *testing.B, s *stack.Stack, execution string) int {
+	b.Helper()
+	out, err := sfn.NewFromConfig(awsConfig(s)).GetExecutionHistory(b.Context(), &sfn.GetExecutionHistoryInput{ExecutionArn: &execution, MaxResults: 1000})
+	if err != nil {
+		b.Fatal(err)
+	}
+	n := 0
+	for _, event := range out.Events {
+		if event.Type == types.HistoryEventTypeTaskStateEntered {
+			n++
+		}
+	}
+	return n
+}
+
+// BenchmarkCreates is 200 tenants asked for at once, until all are active, and
+// the memory of everything that runs then.
+func BenchmarkCreates(b *testing.B) {
+	const tenants = 200
+	s := startKind(b)
+	c := benchClient(b, s)
+	var answered time.Duration
+	for b.Loop() {
+		answers := make([]*answer, tenants)
+		start := time.Now()
+		together(tenants, func(i int) {
+			answers[i] = c.do("POST", "/tenants", map[string]any{"name": unique("crowd-"), "isolation": "pooled"})
+		})
+		answered = time.Since(start)
+		for _, a := range answers {
+			a.must(202)
+		}
+		for _, a := range answers {
+			c.active(a.text("id"))
+		}
+	}
+	b.ReportMetric(answered.Seconds(), "s-answered")
+	b.ReportMetric(float64(memory(b))/(1<<20), "MB")
+}
+
+// memory returns the resident memory of this process and all below it, in bytes.
+func memory(b *testing.B) int64 {
+	b.Helper()
+	parents, resident := map[int]int{}, map[int]int64{}
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range stats {
+		text, err := os.ReadFile(name) //nolint:gosec // of the system
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, after, _ := strings.Cut(string(text), ") ")
+		var state string
+		var parent int
+		if _, err := fmt.Sscan(after, &state, &parent); err != nil {
+			b.Fatal(err)
+		}
+		parents[pid] = parent
+		pages, _ := strconv.ParseInt(strings.Fields(after)[21], 10, 64) //nolint:errcheck // the kernel writes numbers
+		resident[pid] = pages * int64(os.Getpagesize())
+	}
+	var total int64
+	for pid := range resident {
+		for p := pid; p > 1; p = parents[p] {
+			if p == os.Getpid() {
+				total += resident[pid]
+				break
+			}
+		}
+	}
+	return total
+}
