@@ -93,7 +93,7 @@ func (r *Response) encode() ([]byte, error) {
 	case string:
 		out.Body = body
 	default:
-		text, err := json.Marshal(body)
+		text, err := json.Marshal(body, json.Deterministic(true))
 		if err != nil {
 			return nil, fmt.Errorf("encode the response: %w", err)
 		}

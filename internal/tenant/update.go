@@ -125,10 +125,8 @@ func (p Patch) apply(t Tenant, c identity.Caller, faults fault.Fields) (Tenant, 
 	if next != t.Status && (next == Suspended || t.Status == Suspended) && !c.IsPlatformAdmin() {
 		return Tenant{}, fault.New(fault.Forbidden, "only a platform admin may suspend a tenant, or lift that")
 	}
-	faults = append(faults, p.Secrets.Faults()...)
-	faults = append(faults, p.secretFaults(t, after)...)
-	faults = append(faults, p.statusFaults(t)...)
-	if err := faults.And(after.faults()).Err(); err != nil {
+	rules := slices.Concat(p.Secrets.Faults(), p.secretFaults(t, after), p.statusFaults(t), after.faults())
+	if err := faults.And(rules).Err(); err != nil {
 		return Tenant{}, err
 	}
 	if err := after.checkSelfService(t, c); err != nil {
