@@ -36,6 +36,11 @@ type Engine struct {
 	output  tail
 }
 
+// dynalitePrelude is what Node runs before dynalite.
+//
+//go:embed dynalite.js
+var dynalitePrelude string
+
 // StartDynalite starts the DynamoDB engine that Install put into dir, and
 // returns once it answers. It keeps its tables in the folder dynalite of data,
 // which it empties first, or in memory if data is "". What it prints goes to
@@ -44,6 +49,7 @@ func StartDynalite(ctx context.Context, dir, data string, log io.Writer) (*Engin
 	p := program{
 		name: "node",
 		args: []string{
+			"--import", "data:text/javascript," + url.PathEscape(dynalitePrelude),
 			dynaliteMain(dir), "--host", "127.0.0.1",
 			"--createTableMs", "0", "--updateTableMs", "0", "--deleteTableMs", "0",
 		},

@@ -57,6 +57,9 @@ func TestDynalite(t *testing.T) {
 	if !e.answers(t.Context(), "/") {
 		t.Error("got no answer")
 	}
+	if got := e.header(t, "Keep-Alive"); got != "" {
+		t.Errorf("got Keep-Alive: %s, want none, as connections stay open", got)
+	}
 	if _, err := os.Stat(stale); err == nil {
 		t.Error("got what an earlier engine left")
 	}
@@ -70,6 +73,21 @@ func TestDynalite(t *testing.T) {
 	if err := e.Stop(); err != nil {
 		t.Errorf("got %v for a second stop, want nothing", err)
 	}
+}
+
+// header returns a header of the engine's answer to a GET.
+func (e *Engine) header(t *testing.T, name string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, e.URL.String(), http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.Header.Get(name)
 }
 
 func TestDynaliteEndsWithItsParent(t *testing.T) {

@@ -201,7 +201,7 @@ func newUpstream(u *url.URL) *upstream {
 		url: u.String(),
 		client: &http.Client{Transport: &http.Transport{
 			MaxIdleConnsPerHost: 512,
-			IdleConnTimeout:     3 * time.Second, // Node closes idle connections after 5 s
+			IdleConnTimeout:     time.Minute,
 			DisableCompression:  true,
 		}},
 	}
