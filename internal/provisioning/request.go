@@ -23,6 +23,9 @@ import (
 // makes up for it.
 const startWithin = 15 * time.Second
 
+// startPatience is how long a caller waits for that start.
+const startPatience = 5 * time.Second
+
 // A Request asks for a tenant.
 type Request struct {
 	Draft tenant.Draft
@@ -166,6 +169,8 @@ func (s *Service) dropUnlessWritten(ctx context.Context, o operation.Operation, 
 // start starts the workflow. What fails here is not the caller's concern: the
 // operation is written, and the sweeper starts what was not started.
 func (s *Service) start(ctx context.Context, o operation.Operation) {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
 	if err := s.starter.Start(ctx, o.ID, o.Attempt); err != nil {
 		slog.WarnContext(ctx, "workflow left for the sweeper", "operation_id", o.ID, "error", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -125,10 +124,11 @@ func BenchmarkCreates(b *testing.B) {
 	b.ReportMetric(float64(memory(b))/(1<<20), "MB")
 }
 
-// memory returns the resident memory of this process and all below it, in bytes.
+// memory returns the memory of this process and all below it, in bytes. What
+// processes share is counted once (the proportional set size).
 func memory(b *testing.B) int64 {
 	b.Helper()
-	parents, resident := map[int]int{}, map[int]int64{}
+	parents := map[int]int{}
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		b.Fatal(err)
@@ -138,28 +138,39 @@ func memory(b *testing.B) int64 {
 		if err != nil {
 			continue // it ended meanwhile
 		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
-		if err != nil {
-			b.Fatal(err)
-		}
-		_, after, _ := strings.Cut(string(text), ") ")
+		var pid, parent int
 		var state string
-		var parent int
-		if _, err := fmt.Sscan(after, &state, &parent); err != nil {
+		before, after, _ := strings.Cut(string(text), " (")
+		_, after, _ = strings.Cut(after, ") ")
+		if _, err := fmt.Sscan(before+" "+after, &pid, &state, &parent); err != nil {
 			b.Fatal(err)
 		}
 		parents[pid] = parent
-		pages, _ := strconv.ParseInt(strings.Fields(after)[21], 10, 64) //nolint:errcheck // the kernel writes numbers
-		resident[pid] = pages * int64(os.Getpagesize())
 	}
 	var total int64
-	for pid := range resident {
+	for pid := range parents {
 		for p := pid; p > 1; p = parents[p] {
 			if p == os.Getpid() {
-				total += resident[pid]
+				total += proportional(pid)
 				break
 			}
 		}
 	}
 	return total
+}
+
+// proportional returns the proportional set size of a process in bytes, or 0 if
+// it ended meanwhile.
+func proportional(pid int) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		var kilobytes int64
+		if _, err := fmt.Sscanf(line, "Pss: %d kB", &kilobytes); err == nil {
+			return kilobytes << 10
+		}
+	}
+	return 0
 }
