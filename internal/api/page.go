@@ -96,21 +96,15 @@ func (c *Cursors) seal(ctx context.Context, r *Request, position page.Position) 
 	if err != nil {
 		return "", fmt.Errorf("key of cursors: %w", err)
 	}
-	bound, err := json.Marshal([]string{"cursor", string(r.Caller.Subject), r.URI, r.filter().Encode(), string(position)})
-	if err != nil {
-		return "", fmt.Errorf("encode a cursor: %w", err)
-	}
 	mac := hmac.New(sha256.New, key)
-	mac.Write(bound)
+	fmt.Fprintf(mac, "%q", []string{"cursor", string(r.Caller.Subject), r.URI, r.filter(nil).Encode(), string(position)})
 	return base64.RawURLEncoding.EncodeToString([]byte(position)) + "." +
 		base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:cursorMAC]), nil
 }
 
-// filter returns the query without what says which part of the list is wanted.
-func (r *Request) filter() url.Values { return r.queryWith(nil) }
-
-// queryWith returns the filter of a list with other parameters beside it.
-func (r *Request) queryWith(others map[string]string) url.Values {
+// filter returns the query without what says which part of the list is wanted,
+// and with other parameters beside it.
+func (r *Request) filter(others map[string]string) url.Values {
 	query := url.Values{}
 	for name, values := range r.Query {
 		switch name {
@@ -128,7 +122,7 @@ func (r *Request) queryWith(others map[string]string) url.Values {
 // link returns one link of the header Link (RFC 8288) to another part of the list
 // that r asks for.
 func (r *Request) link(rel string, limit int, name, value string) string {
-	query := r.queryWith(map[string]string{"limit": strconv.Itoa(limit), name: value})
+	query := r.filter(map[string]string{"limit": strconv.Itoa(limit), name: value})
 	target := url.URL{Path: r.URI, RawQuery: query.Encode()}
 	return "<" + target.String() + `>; rel="` + rel + `"`
 }

@@ -128,7 +128,7 @@ type limitsSettings struct {
 }
 
 func (in tenantSettings) settings() tenant.Settings {
-	return tenant.Settings{
+	settings := tenant.Settings{
 		Name:                  in.Name,
 		BillingPlan:           in.BillingPlan,
 		MaxConcurrentCalls:    in.MaxConcurrentCalls,
@@ -148,8 +148,11 @@ func (in tenantSettings) settings() tenant.Settings {
 		RetentionDays:         in.RetentionDays,
 		WebhookURL:            in.WebhookURL,
 		WebhookTimeoutSeconds: in.WebhookTimeoutSeconds,
-		MetaData:              patch.Field[string]{Set: in.MetaData.Set, Value: plainJSON(in.MetaData.Value)},
 	}
+	if in.MetaData.Set {
+		settings.MetaData = patch.Of(plainJSON(in.MetaData.Value))
+	}
+	return settings
 }
 
 // plainJSON returns a JSON text in the form in which answers show it, so that
