@@ -70,7 +70,7 @@ func labels(t *testing.T, client *secretsmanager.Client, name string) map[string
 	}
 	labels := map[string][]string{}
 	for _, version := range out.Versions {
-		if version.VersionStages != nil && len(version.VersionStages) > 0 {
+		if len(version.VersionStages) > 0 {
 			labels[*version.VersionId] = slices.Sorted(slices.Values(version.VersionStages))
 		}
 	}

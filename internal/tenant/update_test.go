@@ -155,7 +155,8 @@ func TestUpdateRefused(t *testing.T) {
 		"a reason stays due": {
 			func(t *tenant.Tenant) { t.Status, t.StatusReason = tenant.Suspended, new("unpaid") }, platformAdmin,
 			set(func(p *tenant.Patch) { p.StatusReason = patch.Of[*string](nil) }),
-			fault.Invalid, []string{"#/status_reason is required when a tenant is suspended"},
+			fault.Invalid,
+			[]string{"#/status_reason is required when a tenant is suspended"},
 		},
 		"suspended by its owner": {nil, owner, set(func(p *tenant.Patch) { p.Status = patch.Of(tenant.Suspended) }), fault.Forbidden, nil},
 		"an illegal transition": {
@@ -172,14 +173,20 @@ func TestUpdateRefused(t *testing.T) {
 			"#/limits/max_contacts is 1001, and the plan starter allows 1000",
 			"#/limits/max_messages_month is 5001, and the plan starter allows 5000",
 		}},
-		"to enterprise": {nil, owner, set(func(p *tenant.Patch) { p.BillingPlan = patch.Of(tenant.Enterprise) }), fault.PlanCeiling,
-			[]string{"#/billing_plan enterprise is a platform admin's to give"}},
-		"from enterprise": {enterprise, owner, set(func(p *tenant.Patch) { p.BillingPlan = patch.Of(tenant.Starter) }), fault.PlanCeiling,
-			[]string{"#/billing_plan enterprise is a platform admin's to take back"}},
+		"to enterprise": {
+			nil, owner, set(func(p *tenant.Patch) { p.BillingPlan = patch.Of(tenant.Enterprise) }), fault.PlanCeiling,
+			[]string{"#/billing_plan enterprise is a platform admin's to give"},
+		},
+		"from enterprise": {
+			enterprise, owner, set(func(p *tenant.Patch) { p.BillingPlan = patch.Of(tenant.Starter) }), fault.PlanCeiling,
+			[]string{"#/billing_plan enterprise is a platform admin's to take back"},
+		},
 		"down with more than that allows": {
 			func(t *tenant.Tenant) {
-				*t = tenant.Draft{Settings: tenant.Settings{Name: patch.Of("Acme"), BillingPlan: patch.Of(tenant.Business), MaxAgents: patch.Of(40)},
-					ID: patch.Of(tenantID), Slug: patch.Of("acme")}.Tenant(t.CreatedAt)
+				*t = tenant.Draft{
+					Settings: tenant.Settings{Name: patch.Of("Acme"), BillingPlan: patch.Of(tenant.Business), MaxAgents: patch.Of(40)},
+					ID:       patch.Of(tenantID), Slug: patch.Of("acme"),
+				}.Tenant(t.CreatedAt)
 				t.Status = tenant.Active
 			}, owner,
 			set(func(p *tenant.Patch) { p.BillingPlan = patch.Of(tenant.Starter) }), fault.PlanCeiling,
@@ -189,7 +196,8 @@ func TestUpdateRefused(t *testing.T) {
 			func(t *tenant.Tenant) { t.HIPAAEnabled, t.PCIEnabled = true, true }, owner,
 			set(func(p *tenant.Patch) {
 				p.HIPAAEnabled, p.PCIEnabled, p.MaxAgents = patch.Of(false), patch.Of(false), patch.Of(4)
-			}), fault.PlanCeiling, []string{
+			}), fault.PlanCeiling,
+			[]string{
 				"#/limits/max_agents is 4, and the plan starter allows 3",
 				"#/hipaa_enabled can be turned off by a platform admin only",
 				"#/pci_enabled can be turned off by a platform admin only",
