@@ -97,7 +97,7 @@ func (c *Cursors) seal(ctx context.Context, r *Request, position page.Position) 
 		return "", fmt.Errorf("key of cursors: %w", err)
 	}
 	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "%q", []string{"cursor", string(r.Caller.Subject), r.URI, r.filter(nil).Encode(), string(position)})
+	mac.Write(fmt.Appendf(nil, "%q", []string{"cursor", string(r.Caller.Subject), r.URI, r.filter(nil).Encode(), string(position)}))
 	return base64.RawURLEncoding.EncodeToString([]byte(position)) + "." +
 		base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:cursorMAC]), nil
 }

@@ -26,7 +26,7 @@ func query[T any](ctx context.Context, t *Table, in dynamodb.QueryInput, v map[s
 	}
 	in.TableName = &t.name
 	for {
-		in.Limit = new(int32(min(wanted-len(items), maxQuery)))
+		in.Limit = new(int32(min(wanted-len(items), maxQuery))) //nolint:gosec // at most maxQuery
 		out, err := t.db.Query(ctx, &in)
 		if err != nil {
 			return nil, fmt.Errorf("query: %w", err)

@@ -73,15 +73,8 @@ func holdsCardNumber(text string) bool {
 		if err != nil {
 			return false
 		}
-		switch token.Kind() {
-		case '"':
-			if hasCardNumber(token.String()) {
-				return true
-			}
-		case '0':
-			if hasCardNumber(plainNumber(token.String())) {
-				return true
-			}
+		if token.Kind() == '"' && hasCardNumber(token.String()) || token.Kind() == '0' && hasCardNumber(plainNumber(token.String())) {
+			return true
 		}
 	}
 }

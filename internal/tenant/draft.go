@@ -32,7 +32,7 @@ type Draft struct {
 // Its slug is still to be chosen where the draft has none.
 func (d Draft) Tenant(now time.Time) Tenant {
 	plan := Plans[Starter]
-	t := d.Settings.apply(Tenant{
+	t := d.apply(Tenant{
 		ID:                    d.ID.Or(identity.TenantID(uuid.NewString())),
 		Slug:                  d.Slug.Value,
 		Status:                Provisioning,
