@@ -29,9 +29,11 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 	sweeper := &provisioning.Sweeper{
 		Due:        dynamo.NewDue(table),
 		Operations: operations,
+		Tenants:    tenants,
 		Accounts:   users,
 		Directory:  directory,
 		Vault:      vault,
+		Inventory:  secret.NewInventory(secrets, stack),
 		Machine:    workflow.NewMachine(sfn.NewFromConfig(cfg), env.String("STATE_MACHINE_ARN")),
 		Runner:     provisioning.NewRunner(operations, tenants),
 		Steps: []provisioning.Step{

@@ -5,6 +5,7 @@ package boot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambda/messages"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -66,6 +68,9 @@ func (h handler[In, Out]) Invoke(ctx context.Context, payload []byte) ([]byte, e
 		return nil, fmt.Errorf("read the event: %w", err)
 	}
 	out, err := h(ctx, in)
+	if _, logged := errors.AsType[messages.InvokeResponse_Error](err); logged {
+		return nil, err // by the edge that gave it its name
+	}
 	if err != nil {
 		slog.ErrorContext(ctx, "failed", "error", err)
 		return nil, err
@@ -90,8 +95,9 @@ func (e *Env) String(name string) string {
 
 // Bool returns the variable, which must be true or false.
 func (e *Env) Bool(name string) bool {
-	v, err := strconv.ParseBool(e.String(name))
-	if err != nil {
+	text := e.String(name)
+	v, err := strconv.ParseBool(text)
+	if err != nil && text != "" {
 		e.faults = append(e.faults, name+" is neither true nor false")
 	}
 	return v

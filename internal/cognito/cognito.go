@@ -127,6 +127,19 @@ func (d *Directory) AdminDelete(ctx context.Context, username string) error {
 	return failure("delete an account", err)
 }
 
+// Remove removes an account, but not another that has its user name by now. It is
+// no error if it is gone.
+func (d *Directory) Remove(ctx context.Context, a provisioning.RejectedAccount) error {
+	found, err := d.Find(ctx, a.Username)
+	if errors.Is(err, fault.NotFound) || err == nil && found.ID != a.ID {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return d.AdminDelete(ctx, a.Username)
+}
+
 // SignOut ends all sessions of an account. It is no error if the account is gone.
 func (d *Directory) SignOut(ctx context.Context, username string) error {
 	_, err := d.client.AdminUserGlobalSignOut(ctx, &cognitoidentityprovider.AdminUserGlobalSignOutInput{UserPoolId: &d.poolID, Username: &username})

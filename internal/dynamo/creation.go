@@ -23,7 +23,8 @@ const numberAttempts = 3
 // Create writes a new tenant and all that belongs to it, or nothing. It fails
 // with idempotency.ErrRecorded if the receipt is there already, with
 // fault.Conflict if the tenant is, and with fault.SlugTaken, fault.EmailTaken or
-// fault.SIPDomainTaken.
+// fault.SIPDomainTaken. An owner whose account was rejected gets fault.EmailTaken
+// too.
 func (s *Tenants) Create(ctx context.Context, c provisioning.Creation) error {
 	for attempt := 1; ; attempt++ {
 		n, err := s.nextNumber(ctx)
@@ -50,6 +51,7 @@ func (s *Tenants) creation(c provisioning.Creation) *transaction {
 	tx.reserveSIPDomain(t)
 	if c.Owner != nil {
 		tx.putUser(*c.Owner)
+		tx.checkNotRejected(*c.Owner)
 	}
 	if c.Operation.AdminEmail != "" {
 		tx.put(emailItem{key: emailKey(c.Operation.AdminEmail), OperationID: c.Operation.ID},

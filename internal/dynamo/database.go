@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -59,10 +60,9 @@ func (s *Databases) Name(t tenant.Tenant) string {
 // that the operation made. It fails with fault.Conflict if somebody else's has
 // the name, and with operation.ErrNotReady until it can be used.
 func (s *Databases) Create(ctx context.Context, t tenant.Tenant, id operation.ID) error {
-	name := s.Name(t)
 	table, err := s.owned(ctx, t, id)
 	if errors.Is(err, errNoItem) {
-		return s.create(ctx, t, id)
+		table, err = s.create(ctx, t, id)
 	}
 	if err != nil {
 		return err
@@ -70,11 +70,11 @@ func (s *Databases) Create(ctx context.Context, t tenant.Tenant, id operation.ID
 	if table.TableStatus != types.TableStatusActive {
 		return operation.ErrNotReady
 	}
-	return s.setUp(ctx, name, t.SchemaVersion)
+	return s.setUp(ctx, *table.TableName, t.SchemaVersion)
 }
 
-// create makes the table, and sets it up if it is there at once.
-func (s *Databases) create(ctx context.Context, t tenant.Tenant, id operation.ID) error {
+// create makes the table. It may take a while until that can be used.
+func (s *Databases) create(ctx context.Context, t tenant.Tenant, id operation.ID) (*types.TableDescription, error) {
 	name := s.Name(t)
 	out, err := s.db.CreateTable(ctx, &dynamodb.CreateTableInput{
 		TableName:   &name,
@@ -92,51 +92,57 @@ func (s *Databases) create(ctx context.Context, t tenant.Tenant, id operation.ID
 			{Key: new(operationTag), Value: new(string(id))},
 		},
 	})
-	if _, ok := errors.AsType[*types.ResourceInUseException](err); ok {
-		return operation.ErrNotReady // another call was first: whose it is will be seen
-	}
 	if err != nil {
-		return fmt.Errorf("create table %s: %w", name, err)
+		return nil, tableFailure("create table "+name, err) // where another call was first, whose it is will be seen
 	}
-	if out.TableDescription.TableStatus != types.TableStatusActive {
-		return operation.ErrNotReady
-	}
-	return s.setUp(ctx, name, t.SchemaVersion)
+	return out.TableDescription, nil
 }
 
 // owned returns the tenant's table. It fails with errNoItem if there is none,
-// and with fault.Conflict if it was not made by the operation for the tenant.
+// with fault.Conflict if it was not made by the operation for the tenant, and
+// with operation.ErrNotReady while that cannot be told.
 func (s *Databases) owned(ctx context.Context, t tenant.Tenant, id operation.ID) (*types.TableDescription, error) {
 	name := s.Name(t)
 	out, err := s.db.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
-	if _, ok := errors.AsType[*types.ResourceNotFoundException](err); ok {
-		return nil, errNoItem
-	}
 	if err != nil {
-		return nil, fmt.Errorf("describe table %s: %w", name, err)
+		return nil, tableFailure("describe table "+name, err)
 	}
-	tags, err := s.db.ListTagsOfResource(ctx, &dynamodb.ListTagsOfResourceInput{ResourceArn: out.Table.TableArn})
-	if _, ok := errors.AsType[*types.ResourceNotFoundException](err); ok {
-		return nil, errNoItem
-	}
+	tags, err := s.tags(ctx, out.Table.TableArn)
 	if err != nil {
-		return nil, fmt.Errorf("list the tags of table %s: %w", name, err)
+		return nil, tableFailure("list the tags of table "+name, err)
 	}
+	if tags[tenantTag] == string(t.ID) && tags[operationTag] == string(id) {
+		return out.Table, nil
+	}
+	if out.Table.TableStatus == types.TableStatusCreating {
+		return nil, operation.ErrNotReady // the tags may be behind the table
+	}
+	return nil, fault.New(fault.Conflict, "there is a table %s already, and it was not made for this tenant", name)
+}
+
+func (s *Databases) tags(ctx context.Context, arn *string) (map[string]string, error) {
 	found := map[string]string{}
-	for _, tag := range tags.Tags {
-		found[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	in := &dynamodb.ListTagsOfResourceInput{ResourceArn: arn}
+	for {
+		out, err := s.db.ListTagsOfResource(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, tag := range out.Tags {
+			found[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+		}
+		if out.NextToken == nil {
+			return found, nil
+		}
+		in.NextToken = out.NextToken
 	}
-	if found[tenantTag] != string(t.ID) || found[operationTag] != string(id) {
-		return nil, fault.New(fault.Conflict, "there is a table %s already, and it was not made for this tenant", name)
-	}
-	return out.Table, nil
 }
 
 // setUp makes a table that is active fit for use.
 func (s *Databases) setUp(ctx context.Context, name string, schemaVersion int) error {
 	ttl, err := s.db.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &name})
 	if err != nil {
-		return fmt.Errorf("describe the time to live of table %s: %w", name, err)
+		return tableFailure("describe the time to live of table "+name, err)
 	}
 	if d := ttl.TimeToLiveDescription; d == nil || d.TimeToLiveStatus == types.TimeToLiveStatusDisabled {
 		_, err := s.db.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
@@ -144,7 +150,7 @@ func (s *Databases) setUp(ctx context.Context, name string, schemaVersion int) e
 			TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: new("expires_at"), Enabled: new(true)},
 		})
 		if err != nil {
-			return fmt.Errorf("set the time to live of table %s: %w", name, err)
+			return tableFailure("set the time to live of table "+name, err)
 		}
 	}
 	_, err = s.db.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
@@ -152,7 +158,7 @@ func (s *Databases) setUp(ctx context.Context, name string, schemaVersion int) e
 		PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: new(true)},
 	})
 	if err != nil {
-		return fmt.Errorf("set point-in-time recovery of table %s: %w", name, err)
+		return tableFailure("set point-in-time recovery of table "+name, err)
 	}
 	_, err = s.db.PutItem(ctx, &dynamodb.PutItemInput{TableName: &name, Item: map[string]types.AttributeValue{
 		"pk":             &types.AttributeValueMemberS{Value: "SCHEMA"},
@@ -160,7 +166,7 @@ func (s *Databases) setUp(ctx context.Context, name string, schemaVersion int) e
 		"schema_version": &types.AttributeValueMemberN{Value: strconv.Itoa(schemaVersion)},
 	}})
 	if err != nil {
-		return fmt.Errorf("write the schema version of table %s: %w", name, err)
+		return tableFailure("write the schema version of table "+name, err)
 	}
 	return nil
 }
@@ -179,14 +185,28 @@ func (s *Databases) Delete(ctx context.Context, t tenant.Tenant, id operation.ID
 		return operation.ErrNotReady
 	}
 	_, err = s.db.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: table.TableName})
-	if _, ok := errors.AsType[*types.ResourceInUseException](err); ok {
-		return operation.ErrNotReady // it is still being made
-	}
-	if _, ok := errors.AsType[*types.ResourceNotFoundException](err); ok {
-		return nil
-	}
 	if err != nil {
-		return fmt.Errorf("delete table %s: %w", *table.TableName, err)
+		err = tableFailure("delete table "+*table.TableName, err)
+		if errors.Is(err, errNoItem) {
+			return nil
+		}
+		return err
 	}
 	return operation.ErrNotReady
+}
+
+// tableFailure says what an error of a call about a table means: errNoItem if
+// there is no such table, and operation.ErrNotReady if it is on its way in or
+// out, or there were too many such calls in the account, which pass.
+func tableFailure(what string, err error) error {
+	if _, ok := errors.AsType[*types.ResourceNotFoundException](err); ok {
+		return fmt.Errorf("%s: %w", what, errNoItem)
+	}
+	_, inUse := errors.AsType[*types.ResourceInUseException](err)
+	_, noBackups := errors.AsType[*types.ContinuousBackupsUnavailableException](err)
+	throttled := retry.IsErrorThrottles(retry.DefaultThrottles).IsErrorThrottle(err)
+	if inUse || noBackups || throttled.Bool() {
+		return fmt.Errorf("%s: %w: %w", what, operation.ErrNotReady, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/provisioning"
 )
@@ -40,7 +41,7 @@ func (s *Due) RejectedAccounts(ctx context.Context, now time.Time) ([]provisioni
 			return nil
 		}
 		if err == nil {
-			accounts = append(accounts, provisioning.RejectedAccount{ID: item.UserID, Username: item.Username})
+			accounts = append(accounts, provisioning.RejectedAccount{ID: identity.UserID(k.name()), Username: item.Username})
 		}
 		return err
 	})
@@ -49,7 +50,7 @@ func (s *Due) RejectedAccounts(ctx context.Context, now time.Time) ([]provisioni
 
 // Forget notes that an account is gone.
 func (s *Due) Forget(ctx context.Context, a provisioning.RejectedAccount) error {
-	k, err := attributevalue.MarshalMap(accountKey(a.Username))
+	k, err := attributevalue.MarshalMap(rejectedKey(a.ID))
 	if err != nil {
 		return fmt.Errorf("marshal the key of account %s: %w", a.ID, err)
 	}

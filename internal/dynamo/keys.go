@@ -26,7 +26,7 @@ import (
 //	SIP domain             SIPDOMAIN#<domain>              SIPDOMAIN     reserves the domain
 //	user                   USER#<id>                       USER
 //	operation              OPERATION#<id>                  OPERATION
-//	account to be removed  ACCOUNT#<user name>             ACCOUNT
+//	account to be removed  ACCOUNT#<user id>               ACCOUNT
 //	idempotency record     IDEMPOTENCY#<caller>#<route>#<key>  IDEMPOTENCY
 //	search entry           PREFIX#<first two characters>   <folded name or slug>\x00<tenant id>
 //	directory's counter    DIRECTORY                       COUNTER
@@ -51,7 +51,7 @@ func emailKey(email string) key            { return key{"EMAIL#" + user.FoldEmai
 func sipDomainKey(domain string) key       { return key{"SIPDOMAIN#" + domain, "SIPDOMAIN"} }
 func userKey(id identity.UserID) key       { return key{"USER#" + string(id), "USER"} }
 func operationKey(id operation.ID) key     { return key{"OPERATION#" + string(id), "OPERATION"} }
-func accountKey(username string) key       { return key{"ACCOUNT#" + username, "ACCOUNT"} }
+func rejectedKey(id identity.UserID) key   { return key{"ACCOUNT#" + string(id), "ACCOUNT"} }
 
 func recordKey(s idempotency.Scope) key {
 	return key{"IDEMPOTENCY#" + s.Caller + "#" + s.Route + "#" + s.Key, "IDEMPOTENCY"}

@@ -3,6 +3,7 @@ package dynamo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tenantry/tenantry/internal/fault"
@@ -13,17 +14,20 @@ import (
 )
 
 // Create writes a user who belongs to no tenant. It fails with fault.Conflict if
-// the user is there already, and with fault.EmailTaken.
+// the user is there already, and with fault.EmailTaken, which is also what an
+// account gets that was rejected.
 func (s *Users) Create(ctx context.Context, u user.User) error {
 	tx := s.begin()
 	tx.putUser(u)
+	tx.checkNotRejected(u)
 	return tx.run(ctx)
 }
 
 // CreateOwner writes the user that a tenant was provisioned for, binds the
 // e-mail address that was reserved for the operation, and makes the user the
-// tenant's owner. Doing it again changes nothing.
-func (s *Users) CreateOwner(ctx context.Context, id operation.ID, u user.User) error {
+// tenant's owner, as long as the attempt of the operation is under way. Doing it
+// again changes nothing.
+func (s *Users) CreateOwner(ctx context.Context, o operation.Operation, u user.User) error {
 	before, err := NewTenants(s.Table).Get(ctx, u.TenantID)
 	if err != nil {
 		return err
@@ -32,17 +36,19 @@ func (s *Users) CreateOwner(ctx context.Context, id operation.ID, u user.User) e
 		return nil
 	}
 	tx := s.begin()
+	tx.checkUnderWay(o)
 	tx.put(newUserItem(u), fault.New(fault.Conflict, "there is a user %q already", u.ID))
 	tx.write(emailItem{key: emailKey(u.Email), UserID: u.ID, Username: u.Username}, "operation_id = :o",
-		map[string]any{":o": id}, fault.New(fault.EmailTaken, "the e-mail address of the owner belongs to another account"))
+		map[string]any{":o": o.ID}, fault.New(fault.EmailTaken, "the e-mail address of the owner belongs to another account"))
 	tx.setOwner(before, &u.ID, 1)
 	return tx.run(ctx)
 }
 
-// DeleteOwner takes back what CreateOwner did. The e-mail address stays reserved
-// for the operation. It is no error if the tenant has no owner.
-func (s *Users) DeleteOwner(ctx context.Context, id operation.ID, tenantID identity.TenantID, email string) error {
-	before, err := NewTenants(s.Table).Get(ctx, tenantID)
+// DeleteOwner takes back what CreateOwner did, as long as the attempt is under
+// way. The e-mail address stays reserved for the operation. It is no error if the
+// tenant has no owner.
+func (s *Users) DeleteOwner(ctx context.Context, o operation.Operation) error {
+	before, err := NewTenants(s.Table).Get(ctx, o.TenantID)
 	if err != nil {
 		return err
 	}
@@ -51,11 +57,19 @@ func (s *Users) DeleteOwner(ctx context.Context, id operation.ID, tenantID ident
 	}
 	owner := *before.OwnerID
 	tx := s.begin()
-	tx.remove(userKey(owner), "tenant_id = :t", map[string]any{":t": tenantID}, errLost(tenantID, "owner"))
-	tx.write(emailItem{key: emailKey(email), OperationID: id}, "user_id = :u",
-		map[string]any{":u": owner}, errLost(tenantID, "e-mail address"))
+	tx.checkUnderWay(o)
+	tx.remove(userKey(owner), "tenant_id = :t", map[string]any{":t": o.TenantID}, errLost(o.TenantID, "owner"))
+	tx.write(emailItem{key: emailKey(o.AdminEmail), OperationID: o.ID}, "user_id = :u",
+		map[string]any{":u": owner}, errLost(o.TenantID, "e-mail address"))
 	tx.setOwner(before, nil, -1)
 	return tx.run(ctx)
+}
+
+// checkUnderWay requires that an attempt of an operation is neither over nor
+// given up for another.
+func (tx *transaction) checkUnderWay(o operation.Operation) {
+	tx.check(operationKey(o.ID), "attempt = :a AND attribute_not_exists(ended_at)", map[string]any{":a": o.Attempt},
+		fmt.Errorf("attempt %d of operation %s is over", o.Attempt, o.ID))
 }
 
 // setOwner adds the writes that give a tenant its first owner, or take it away.
@@ -68,13 +82,13 @@ func (tx *transaction) setOwner(before tenant.Tenant, owner *identity.UserID, co
 }
 
 // Reject notes that an account is to be removed, since another with its e-mail
-// address was confirmed first. The sweeper removes it.
+// address was confirmed first. The sweeper removes it. From then on it cannot
+// become a user.
 func (s *Users) Reject(ctx context.Context, id identity.UserID, username string) error {
 	err := s.put(ctx, rejectedItem{
-		key:      accountKey(username),
-		UserID:   id,
+		key:      rejectedKey(id),
 		Username: username,
-		Due:      dueKey(dueAccount, shardOf(username)),
+		Due:      dueKey(dueAccount, shardOf(string(id))),
 		DueAt:    sortable(time.Now()),
 	}, errNoted)
 	if errors.Is(err, errNoted) {
@@ -85,11 +99,16 @@ func (s *Users) Reject(ctx context.Context, id identity.UserID, username string)
 
 var errNoted = errors.New("the account is noted already")
 
-// A rejectedItem names an account that is to be removed.
+// checkNotRejected requires that the account of a user is not on its way out.
+func (tx *transaction) checkNotRejected(u user.User) {
+	tx.check(rejectedKey(u.ID), "attribute_not_exists(pk)", nil,
+		fault.New(fault.EmailTaken, "the e-mail address belonged to another account when this one was confirmed; sign up again in a few minutes"))
+}
+
+// A rejectedItem notes that an account is to be removed.
 type rejectedItem struct {
 	key
-	UserID   identity.UserID `dynamodbav:"user_id"`
-	Username string          `dynamodbav:"username"`
-	Due      string          `dynamodbav:"due"`
-	DueAt    string          `dynamodbav:"due_at"`
+	Username string `dynamodbav:"username"`
+	Due      string `dynamodbav:"due"`
+	DueAt    string `dynamodbav:"due_at"`
 }

@@ -79,6 +79,18 @@ func (tx *transaction) remove(k key, condition string, v map[string]any, unmet e
 	}}, unmet, err, err2)
 }
 
+// check requires a condition of an item that stays as it is.
+func (tx *transaction) check(k key, condition string, v map[string]any, unmet error) {
+	av, err := attributevalue.MarshalMap(k)
+	vs, err2 := values(v)
+	tx.add(types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
+		TableName:                 &tx.table.name,
+		Key:                       av,
+		ConditionExpression:       &condition,
+		ExpressionAttributeValues: vs,
+	}}, unmet, err, err2)
+}
+
 func (tx *transaction) add(w types.TransactWriteItem, unmet error, errs ...error) {
 	tx.writes = append(tx.writes, w)
 	tx.unmet = append(tx.unmet, unmet)

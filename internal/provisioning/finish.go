@@ -1,11 +1,13 @@
 package provisioning
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tenantry/tenantry/internal/fault"
@@ -24,28 +26,39 @@ func (r *Runner) Activate(ctx context.Context, vault Vault, task Task) error {
 		return err
 	}
 	if begun {
-		if err := r.end(ctx, o, tenant.Active, activated); err != nil {
-			return err
+		if o, err = r.end(ctx, o, tenant.Active, activated); err != nil {
+			return errors.Join(err, r.note(ctx, task, stepActivate, err))
 		}
 	}
-	if !begun && o.State != operation.Succeeded {
+	if o.State != operation.Succeeded {
 		return nil
 	}
-	return vault.Drop(ctx, task.OperationID)
+	if err := discard(ctx, r.operations, vault, o); err != nil {
+		slog.WarnContext(ctx, "passwords left for the sweeper", "operation_id", o.ID, "error", err)
+	}
+	return nil
 }
 
-// activated returns the operation as it is when it has succeeded.
+// activated returns the operation as it is when it has succeeded. It names its
+// passwords until they are gone.
 func activated(o operation.Operation, now time.Time) operation.Operation {
-	o.State, o.EndedAt, o.Secret = operation.Succeeded, &now, ""
+	o.State, o.EndedAt, o.DueAt = operation.Succeeded, &now, now.Add(lookAgainIn)
 	succeed(o.Step(stepActivate), now)
 	return o
 }
 
-// A Cause is why the workflow gave a step up: the name of the error, and its
-// text.
-type Cause struct {
-	Code   string
-	Detail string
+// discard removes the passwords of an operation that has succeeded.
+func discard(ctx context.Context, operations Operations, vault Vault, o operation.Operation) error {
+	if o.Secret == "" {
+		return nil
+	}
+	if err := vault.Drop(ctx, o.Secret); err != nil {
+		return err
+	}
+	after := o
+	after.Secret = ""
+	after.Version++
+	return operations.Save(ctx, o, after)
 }
 
 // Fail ends an operation whose steps are undone. What was reserved for the
@@ -58,72 +71,135 @@ func (r *Runner) Fail(ctx context.Context, task Task, cause Cause) error {
 	if o.Done() || o.Attempt != task.Attempt {
 		return nil
 	}
-	return r.end(ctx, o, tenant.Failed, func(o operation.Operation, now time.Time) operation.Operation {
-		o.State, o.EndedAt = operation.Failed, &now
-		o.Failure = newFailure(o, cause)
-		o.DueAt = now.Add(secretsKept)
-		return o
+	for _, step := range o.Steps {
+		if step.Name != stepActivate && isMade(step) {
+			return fmt.Errorf("operation %s cannot end while its step %s is not undone", o.ID, step.Name)
+		}
+	}
+	_, err = r.end(ctx, o, tenant.Failed, func(o operation.Operation, now time.Time) operation.Operation {
+		return failed(o, now, cause)
 	})
+	return err
+}
+
+// failed returns the operation as it is when it has failed.
+func failed(o operation.Operation, now time.Time, cause Cause) operation.Operation {
+	o.State, o.EndedAt, o.DueAt = operation.Failed, &now, now.Add(secretsKept)
+	step := culprit(o.Steps)
+	step.State, step.EndedAt = operation.Failed, cmp.Or(step.EndedAt, &now)
+	step.Error = cmp.Or(step.Error, cause.Detail)
+	o.Failure = &operation.Failure{
+		Step:   step.Name,
+		Code:   cause.Code,
+		Detail: step.Error,
+		Hint:   hint(step.Name, cause.Code),
+	}
+	return o
+}
+
+// culprit returns the step that an operation failed at: the one that was begun
+// and not done, or else the first that was not begun.
+func culprit(steps []operation.Step) *operation.Step {
+	for _, states := range [][]operation.State{{operation.Failed, operation.Running}, {operation.Pending}} {
+		for i, step := range steps {
+			if slices.Contains(states, step.State) {
+				return &steps[i]
+			}
+		}
+	}
+	return &steps[len(steps)-1]
 }
 
 // end writes the end of an operation together with the tenant's status.
-func (r *Runner) end(ctx context.Context, before operation.Operation, status tenant.Status, change func(operation.Operation, time.Time) operation.Operation) error {
+func (r *Runner) end(ctx context.Context, before operation.Operation, status tenant.Status, change func(operation.Operation, time.Time) operation.Operation) (operation.Operation, error) {
 	tBefore, err := r.tenants.Get(ctx, before.TenantID)
 	if err != nil {
-		return err
-	}
-	if err := tBefore.Status.CanBecome(status); err != nil {
-		return err
+		return before, err
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	before.Steps = slices.Clone(before.Steps)
+	tAfter := tBefore
+	switch {
+	case tBefore.Status == tenant.Provisioning:
+		tAfter.Status, tAfter.UpdatedAt, tAfter.Version = status, now, tBefore.Version+1
+	case status == tenant.Active:
+		return before, fault.New(fault.IllegalTransition, "the tenant is %s, not %s", tBefore.Status, tenant.Provisioning)
+	}
 	after := before
 	after.Steps = slices.Clone(before.Steps)
 	after = change(after, now)
 	after.Version++
-	tAfter := tBefore
-	tAfter.Status, tAfter.UpdatedAt, tAfter.Version = status, now, tBefore.Version+1
 	if err := r.operations.SaveWithTenant(ctx, before, after, tBefore, tAfter, nil); err != nil {
-		return transient(fmt.Errorf("end operation %s: %w", before.ID, err))
+		return before, transient(fmt.Errorf("end operation %s: %w", before.ID, err))
 	}
-	return nil
+	return after, nil
 }
 
-// transient takes the kind from a conflict between two writers, so that the
-// workflow tries again where it would give up.
+// transient takes the kind from what a race between two writers, or a read that
+// is behind, can give rise to, so that the workflow tries again where it would
+// give up.
 func transient(err error) error {
-	if errors.Is(err, fault.Conflict) {
+	if errors.Is(err, fault.Conflict) || errors.Is(err, fault.NotFound) {
 		return errors.New(err.Error())
 	}
 	return err
 }
 
-// newFailure says which step an operation failed at, and what to do about it.
-func newFailure(o operation.Operation, cause Cause) *operation.Failure {
-	f := &operation.Failure{Code: cause.Code, Detail: cause.Detail}
-	for _, step := range o.Steps {
-		if step.State == operation.Failed || step.State == operation.Running {
-			f.Step = step.Name
-			if step.Error != "" {
-				f.Detail = step.Error
-			}
-		}
+// A Cause is why the workflow gave a step up: the kind of the failure or one of
+// the codes here, and a text for those who asked for the tenant.
+type Cause struct {
+	Code   string
+	Detail string
+}
+
+// The codes of failures that are no fault of an input.
+const (
+	codeInternal     = "internal"
+	codeNotReady     = "not-ready"
+	codeWorkflowDead = "workflow-dead"
+)
+
+// The causes that say nothing of what went wrong inside.
+var (
+	Internal = Cause{codeInternal, "internal error; the log of the step's function has the cause"}
+	NotReady = Cause{codeNotReady, "what the step makes or removes was not ready in time"}
+)
+
+// NewCause returns what may be told of an error: that of a fault, and nothing of
+// any other.
+func NewCause(err error) Cause {
+	if errors.Is(err, operation.ErrNotReady) {
+		return NotReady
 	}
-	f.Hint = hint(f.Step, fault.Kind(f.Code))
-	return f
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok {
+		return Internal
+	}
+	if len(f.Fields) == 0 {
+		return Cause{string(f.Kind), f.Detail}
+	}
+	var details []string
+	for _, field := range f.Fields {
+		details = append(details, strings.TrimPrefix(field.Pointer, "#/")+" "+field.Detail)
+	}
+	return Cause{string(f.Kind), strings.Join(details, "; ")}
 }
 
 // hint says what an operator can do about a failure.
-func hint(step string, kind fault.Kind) string {
+func hint(step, code string) string {
+	kind := fault.Kind(code)
 	switch {
 	case step == stepDatabase && kind == fault.Conflict:
 		return "remove or rename the table that has the tenant's table name, then POST /operations/{id}/retry"
+	case step == stepDatabase && code == codeNotReady:
+		return "see whether the account may have another table, then POST /operations/{id}/retry"
 	case step == stepIdentity && kind == fault.Invalid:
 		return "retry with an admin_password that the user pool's policy allows"
-	case step == stepIdentity && kind == fault.Conflict:
+	case step == stepIdentity && slices.Contains([]fault.Kind{fault.Conflict, fault.EmailTaken, fault.UsernameTaken}, kind):
 		return "remove the account that has the name or the e-mail address, then POST /operations/{id}/retry"
 	case step == stepSIP && kind == fault.Invalid:
 		return "retry with a sip_password"
+	case code == codeWorkflowDead:
+		return "find out what ended the execution of the workflow, then POST /operations/{id}/retry"
 	}
 	return "find the cause in the log of the step's function, mend it, then POST /operations/{id}/retry"
 }
@@ -136,6 +212,5 @@ func (r *Runner) Rollback(ctx context.Context, task Task, steps ...Step) error {
 			return fmt.Errorf("undo step %s: %w", step.Name(), err)
 		}
 	}
-	slog.WarnContext(ctx, "rolled back an operation whose workflow was dead", "operation_id", task.OperationID)
-	return r.Fail(ctx, task, Cause{Code: "workflow-dead", Detail: "the workflow ended without finishing the operation"})
+	return r.Fail(ctx, task, Cause{codeWorkflowDead, "the workflow ended without finishing the operation"})
 }

@@ -31,7 +31,7 @@ type Accounts interface {
 	// if the user is there already, and with fault.EmailTaken.
 	Create(ctx context.Context, u user.User) error
 	// Reject notes that an account is to be removed, since another with its
-	// e-mail address was confirmed first.
+	// e-mail address was confirmed first. From then on it cannot become a user.
 	Reject(ctx context.Context, id identity.UserID, username string) error
 }
 

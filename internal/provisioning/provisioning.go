@@ -5,6 +5,7 @@ package provisioning
 
 import (
 	"context"
+	"errors"
 
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
@@ -53,16 +54,20 @@ type Operations interface {
 	SaveWithTenant(ctx context.Context, before, after operation.Operation, tBefore, tAfter tenant.Tenant, receipt *idempotency.Record) error
 }
 
-// A Vault keeps the passwords of operations.
+// A Vault keeps the passwords of operations. Each time they are kept it is in a
+// secret of their own, so that of two requests at once neither takes the other's.
 type Vault interface {
-	// Keep stores the passwords of an operation in place of those before, and
-	// returns the name of the secret.
-	Keep(ctx context.Context, id operation.ID, p Passwords) (string, error)
-	// Open returns the passwords of an operation, or none if they are gone.
-	Open(ctx context.Context, id operation.ID) (Passwords, error)
-	// Drop removes them. It is no error if they are gone.
-	Drop(ctx context.Context, id operation.ID) error
+	// Keep stores the passwords of an operation, and returns the name of the
+	// secret that it made for them.
+	Keep(ctx context.Context, id operation.ID, p Passwords) (secret string, err error)
+	// Open returns the passwords in a secret, or ErrNoPasswords.
+	Open(ctx context.Context, secret string) (Passwords, error)
+	// Drop removes a secret. It is no error if it is gone.
+	Drop(ctx context.Context, secret string) error
 }
+
+// ErrNoPasswords says that a secret is gone, with the passwords in it.
+var ErrNoPasswords = errors.New("the passwords are gone")
 
 // A Starter starts the workflow of an operation. Starting what was started is no
 // error.

@@ -124,9 +124,12 @@ func (s *Service) request(ctx context.Context, c identity.Caller, r Request, own
 	}
 	result, err := s.create(ctx, result, r.Draft.Slug.Set, owner, receipt)
 	if err != nil {
-		return Result{}, s.dropUnlessWritten(ctx, result.Operation, err)
+		if isRefusal(err) {
+			drop(ctx, s.vault, result.Operation.ID, result.Operation.Secret)
+		}
+		return Result{}, err
 	}
-	s.start(ctx, result.Operation)
+	start(ctx, s.starter, result.Operation)
 	return result, nil
 }
 
@@ -152,26 +155,26 @@ func (s *Service) create(ctx context.Context, r Result, hasSlug bool, owner *use
 	return r, err
 }
 
-// dropUnlessWritten removes the passwords of an operation that did not come
-// about. Where that is not certain it leaves them: the sweeper removes those that
-// no operation names.
-func (s *Service) dropUnlessWritten(ctx context.Context, o operation.Operation, cause error) error {
-	certain := fault.KindOf(cause) != "" || errors.Is(cause, idempotency.ErrRecorded)
-	if o.Secret == "" || !certain {
-		return cause
+// isRefusal reports whether err says for certain that nothing was written.
+func isRefusal(err error) bool {
+	return fault.KindOf(err) != "" || errors.Is(err, idempotency.ErrRecorded)
+}
+
+// drop removes passwords that no operation names, or none any more. Those that
+// it does not get at are left for the sweeper.
+func drop(ctx context.Context, vault Vault, id operation.ID, secret string) {
+	if secret == "" {
+		return
 	}
-	if err := s.vault.Drop(ctx, o.ID); err != nil {
-		slog.WarnContext(ctx, "passwords left for the sweeper", "operation_id", o.ID, "error", err)
+	if err := vault.Drop(ctx, secret); err != nil {
+		slog.WarnContext(ctx, "passwords left for the sweeper", "operation_id", id, "error", err)
 	}
-	return cause
 }
 
 // start starts the workflow. What fails here is not the caller's concern: the
 // operation is written, and the sweeper starts what was not started.
-func (s *Service) start(ctx context.Context, o operation.Operation) {
-	ctx, cancel := context.WithTimeout(ctx, startPatience)
-	defer cancel()
-	if err := s.starter.Start(ctx, o.ID, o.Attempt); err != nil {
+func start(ctx context.Context, starter Starter, o operation.Operation) {
+	if err := starter.Start(ctx, o.ID, o.Attempt); err != nil {
 		slog.WarnContext(ctx, "workflow left for the sweeper", "operation_id", o.ID, "error", err)
 	}
 }

@@ -2,6 +2,7 @@ package provisioning
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -55,51 +56,77 @@ func (r *Retrier) Retry(ctx context.Context, id operation.ID, newer NewPasswords
 	if err := t.Status.CanBecome(tenant.Provisioning); err != nil {
 		return before, err
 	}
-	after, err := r.again(ctx, before, t, newer)
-	if err != nil {
-		return before, err
-	}
+	after := again(before)
 	record, err := receipt(after)
 	if err != nil {
 		return before, err
 	}
+	if after.Secret, err = r.keep(ctx, before, t, newer); err != nil {
+		return before, err
+	}
 	tAfter := t
 	tAfter.Status, tAfter.UpdatedAt, tAfter.Version = tenant.Provisioning, time.Now().UTC().Truncate(time.Millisecond), t.Version+1
-	if err := r.operations.SaveWithTenant(ctx, before, after, t, tAfter, record); err != nil {
+	err = r.operations.SaveWithTenant(ctx, before, after, t, tAfter, record)
+	r.dropOther(ctx, before, after, err)
+	if err != nil {
 		return before, fmt.Errorf("retry operation %s: %w", id, err)
 	}
-	(&Service{starter: r.starter}).start(ctx, after)
+	start(ctx, r.starter, after)
 	return after, nil
 }
 
-// again returns the operation as it is before its next attempt, its passwords
-// kept.
-func (r *Retrier) again(ctx context.Context, o operation.Operation, t tenant.Tenant, newer NewPasswords) (operation.Operation, error) {
-	old, err := r.vault.Open(ctx, o.ID)
-	if err != nil {
-		return o, fmt.Errorf("open the passwords of operation %s: %w", o.ID, err)
-	}
-	all := old
-	all.Admin = newer.AdminPassword.Or(old.Admin)
-	all.SIP = newer.SIPPassword.Or(old.SIP)
-	if err := retryFaults(o, t, newer, all).Err(); err != nil {
-		return o, err
-	}
-	if all != old {
-		if o.Secret, err = r.vault.Keep(ctx, o.ID, all); err != nil {
-			return o, fmt.Errorf("keep the passwords of operation %s: %w", o.ID, err)
-		}
-	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
+// again returns a failed operation as it is before its next attempt.
+func again(o operation.Operation) operation.Operation {
 	o.Steps = slices.Clone(o.Steps)
 	for i, step := range o.Steps {
 		o.Steps[i] = operation.Step{Name: step.Name, State: operation.Pending, Attempts: step.Attempts}
 	}
 	o.State, o.EndedAt, o.Failure = operation.Pending, nil, nil
 	o.Attempt++
-	o.DueAt = now.Add(startWithin)
+	o.DueAt = time.Now().UTC().Truncate(time.Millisecond).Add(startWithin)
 	o.Version++
-	return o, nil
+	return o
+}
+
+// keep returns the secret that holds the passwords of the next attempt: that of
+// the last one, unless there are newer passwords.
+func (r *Retrier) keep(ctx context.Context, o operation.Operation, t tenant.Tenant, newer NewPasswords) (string, error) {
+	var old Passwords
+	if o.Secret != "" {
+		var err error
+		if old, err = r.vault.Open(ctx, o.Secret); errors.Is(err, ErrNoPasswords) {
+			o.Secret = ""
+		} else if err != nil {
+			return "", fmt.Errorf("open the passwords of operation %s: %w", o.ID, err)
+		}
+	}
+	all := old
+	all.Admin = newer.AdminPassword.Or(old.Admin)
+	all.SIP = newer.SIPPassword.Or(old.SIP)
+	if err := retryFaults(o, t, newer, all).Err(); err != nil {
+		return "", err
+	}
+	if all == old {
+		return o.Secret, nil
+	}
+	secret, err := r.vault.Keep(ctx, o.ID, all)
+	if err != nil {
+		return "", fmt.Errorf("keep the passwords of operation %s: %w", o.ID, err)
+	}
+	return secret, nil
+}
+
+// dropOther removes the passwords that the operation does not name: the old ones,
+// or the new ones if the retry was refused. Where it is not certain which those
+// are, both stay for the sweeper.
+func (r *Retrier) dropOther(ctx context.Context, before, after operation.Operation, outcome error) {
+	switch {
+	case before.Secret == after.Secret:
+	case outcome == nil:
+		drop(ctx, r.vault, before.ID, before.Secret)
+	case isRefusal(outcome):
+		drop(ctx, r.vault, before.ID, after.Secret)
+	}
 }
 
 func retryFaults(o operation.Operation, t tenant.Tenant, newer NewPasswords, all Passwords) fault.Fields {

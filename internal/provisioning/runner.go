@@ -29,7 +29,8 @@ type Step interface {
 	// Apply does the step. It fails with operation.ErrNotReady while what it began
 	// is not there yet.
 	Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) error
-	// Undo removes what Apply made, and nothing that anyone else did.
+	// Undo removes what Apply made, and nothing that anyone else did. It fails with
+	// operation.ErrNotReady while that is on its way out.
 	Undo(ctx context.Context, o operation.Operation, t tenant.Tenant) error
 }
 
@@ -51,7 +52,7 @@ func NewRunner(operations Operations, tenants tenant.Store) *Runner {
 }
 
 // Apply does a step of an operation, if the operation has that step and it is
-// not done yet. A task of an earlier attempt does nothing.
+// neither done nor undone. A task of an earlier attempt does nothing.
 func (r *Runner) Apply(ctx context.Context, step Step, task Task) error {
 	o, begun, err := r.mark(ctx, task, step.Name(), begin)
 	if err != nil || !begun {
@@ -77,7 +78,7 @@ func (r *Runner) Undo(ctx context.Context, step Step, task Task) error {
 	if err != nil {
 		return err
 	}
-	if at := o.Step(step.Name()); o.Done() || o.Attempt != task.Attempt || at == nil || at.State == operation.Pending || at.State == operation.Undone {
+	if at := o.Step(step.Name()); o.Done() || o.Attempt != task.Attempt || at == nil || !isMade(*at) {
 		return nil
 	}
 	t, err := r.tenants.Get(ctx, o.TenantID)
@@ -91,12 +92,19 @@ func (r *Runner) Undo(ctx context.Context, step Step, task Task) error {
 	return err
 }
 
+// isMade reports whether a step has made something, or may have.
+func isMade(s operation.Step) bool {
+	return s.State == operation.Running || s.State == operation.Succeeded
+}
+
 // A marking changes the state of a step. It returns false where there is nothing
 // to change.
 type marking func(s *operation.Step, now time.Time) bool
 
+// begin leaves a step that was undone as it is: a late duplicate must not do it
+// again.
 func begin(s *operation.Step, now time.Time) bool {
-	if s.State == operation.Succeeded {
+	if s.State != operation.Pending && s.State != operation.Running {
 		return false
 	}
 	s.State, s.EndedAt, s.Error = operation.Running, nil, ""
@@ -108,30 +116,35 @@ func begin(s *operation.Step, now time.Time) bool {
 }
 
 func succeed(s *operation.Step, now time.Time) bool {
-	s.State, s.EndedAt = operation.Succeeded, &now
+	if s.State != operation.Running {
+		return false
+	}
+	s.State, s.EndedAt, s.Error = operation.Succeeded, &now, ""
 	return true
 }
 
-// undo leaves the step that failed as failed, since that is what the operation
-// ended with.
+// undo marks a step that was done as undone. One that was not is what the
+// operation failed at.
 func undo(s *operation.Step, now time.Time) bool {
-	s.EndedAt = &now
-	if s.Error != "" {
-		s.State = operation.Failed
-		return true
+	if !isMade(*s) {
+		return false
 	}
-	s.State = operation.Undone
+	if s.State == operation.Succeeded {
+		s.State = operation.Undone
+	} else {
+		s.State = operation.Failed
+	}
+	s.EndedAt = &now
 	return true
 }
 
 // note writes down why a step failed.
 func (r *Runner) note(ctx context.Context, task Task, name string, cause error) error {
-	detail := "internal error; the log of the step's function has the cause"
-	if f, ok := errors.AsType[*fault.Error](cause); ok {
-		detail = f.Detail
-	}
 	_, _, err := r.mark(ctx, task, name, func(s *operation.Step, _ time.Time) bool {
-		s.Error = detail
+		if s.State != operation.Running {
+			return false
+		}
+		s.Error = NewCause(cause).Detail
 		return true
 	})
 	return err
@@ -163,6 +176,18 @@ func (r *Runner) mark(ctx context.Context, task Task, name string, change markin
 		if attempt == saves {
 			return after, false, fmt.Errorf("operation %s is changed by many at once", task.OperationID)
 		}
-		time.Sleep(rand.N(saveBackoff << attempt)) //nolint:gosec // spreads attempts, keeps no secret
+		if err := pause(ctx, attempt); err != nil {
+			return after, false, err
+		}
+	}
+}
+
+// pause waits a random while, longer with each attempt.
+func pause(ctx context.Context, attempt int) error {
+	select {
+	case <-time.After(rand.N(saveBackoff << attempt)): //nolint:gosec // spreads attempts, keeps no secret
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }

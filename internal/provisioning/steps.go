@@ -2,6 +2,7 @@ package provisioning
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -63,12 +64,13 @@ type Directory interface {
 // Owners makes and removes the users that tenants are provisioned for.
 type Owners interface {
 	// CreateOwner writes the user, binds the e-mail address that was reserved for
-	// the operation, and makes the user the tenant's owner. Doing it again changes
-	// nothing.
-	CreateOwner(ctx context.Context, id operation.ID, u user.User) error
-	// DeleteOwner takes that back. The e-mail address stays reserved for the
-	// operation. It is no error if there is no owner.
-	DeleteOwner(ctx context.Context, id operation.ID, tenantID identity.TenantID, email string) error
+	// the operation, and makes the user the tenant's owner, as long as the attempt
+	// of the operation is under way. Doing it again changes nothing.
+	CreateOwner(ctx context.Context, o operation.Operation, u user.User) error
+	// DeleteOwner takes that back, as long as the attempt is under way. The e-mail
+	// address stays reserved for the operation. It is no error if there is no
+	// owner.
+	DeleteOwner(ctx context.Context, o operation.Operation) error
 }
 
 // Identity is the step that makes the account of a tenant's first owner.
@@ -85,31 +87,44 @@ type account struct {
 func (account) Name() string { return stepIdentity }
 
 func (s account) Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
-	passwords, err := s.vault.Open(ctx, o.ID)
+	passwords, err := open(ctx, s.vault, o)
 	if err != nil {
 		return err
 	}
-	username := accountName(o.ID)
+	username := accountName(o)
 	id, err := s.directory.AdminCreate(ctx, username, o.AdminEmail, passwords.Admin)
 	if err != nil {
-		return fmt.Errorf("create account %s: %w", username, err)
+		return transient(fmt.Errorf("create account %s: %w", username, err))
 	}
 	owner := Account{ID: id, Username: username, Email: o.AdminEmail}.user(identity.Owner, t.ID)
 	owner.FullName = o.AdminEmail
-	return s.owners.CreateOwner(ctx, o.ID, owner)
+	return transient(s.owners.CreateOwner(ctx, o, owner))
 }
 
-func (s account) Undo(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
-	if err := s.owners.DeleteOwner(ctx, o.ID, t.ID, o.AdminEmail); err != nil {
-		return err
+func (s account) Undo(ctx context.Context, o operation.Operation, _ tenant.Tenant) error {
+	if err := s.owners.DeleteOwner(ctx, o); err != nil {
+		return transient(err)
 	}
-	return s.directory.AdminDelete(ctx, accountName(o.ID))
+	return s.directory.AdminDelete(ctx, accountName(o))
 }
 
-// accountName derives the account's user name from the operation, so that making
-// it twice makes one, and undoing removes no other.
-func accountName(id operation.ID) string {
-	return uuid.NewSHA1(uuid.MustParse(string(id)), []byte("admin")).String()
+// accountName derives the account's user name from the attempt, so that making it
+// twice makes one, and undoing removes no other.
+func accountName(o operation.Operation) string {
+	return uuid.NewSHA1(uuid.MustParse(string(o.ID)), []byte("admin-"+strconv.Itoa(o.Attempt))).String()
+}
+
+// open returns the passwords of an operation. It fails with fault.Invalid if they
+// are gone.
+func open(ctx context.Context, vault Vault, o operation.Operation) (Passwords, error) {
+	if o.Secret == "" {
+		return Passwords{}, nil
+	}
+	p, err := vault.Open(ctx, o.Secret)
+	if errors.Is(err, ErrNoPasswords) {
+		return p, fault.Wrap(err, fault.Invalid, "the passwords of the request are gone")
+	}
+	return p, err
 }
 
 // Credentials keeps the secrets of tenants.
@@ -136,12 +151,15 @@ type sip struct {
 func (sip) Name() string { return stepSIP }
 
 func (s sip) Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
-	passwords, err := s.vault.Open(ctx, o.ID)
+	passwords, err := open(ctx, s.vault, o)
 	if err != nil {
 		return err
 	}
 	if t.SIPEnabled && passwords.SIP == "" {
 		return fault.New(fault.Invalid, "the SIP password of the request is gone")
+	}
+	if passwords.SIP == "" && passwords.Webhook == "" {
+		return nil // a retry when both are gone, and SIP is turned off
 	}
 	ref, err := s.credentials.Create(ctx, t.ID, attemptName(o), tenant.Secrets{
 		SIP:     tenant.SIPPasswords{Current: passwords.SIP},
@@ -175,6 +193,9 @@ func change(ctx context.Context, tenants tenant.Store, id identity.TenantID, edi
 	}
 	after := before
 	edit(&after)
+	if after == before {
+		return nil
+	}
 	after.Version++
 	if err := tenants.Update(ctx, before, after); err != nil {
 		return transient(fmt.Errorf("change tenant %s: %w", id, err))

@@ -9,12 +9,13 @@ import (
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
+	"github.com/tenantry/tenantry/internal/tenant"
 )
 
 const (
 	lookAgainIn = time.Minute
-	// secretsAge is how long passwords may be there without an operation that
-	// names them: longer than any request takes.
+	// secretsAge is how long a secret may be there before a row names it: longer
+	// than any request takes.
 	secretsAge = time.Hour
 )
 
@@ -43,35 +44,50 @@ type DueWork interface {
 	Forget(ctx context.Context, a RejectedAccount) error
 }
 
-// An AgingVault is a Vault that knows how long passwords have been there.
-type AgingVault interface {
-	Vault
-	// OlderThan calls use with each operation that has had passwords for longer
-	// than age.
-	OlderThan(ctx context.Context, age time.Duration, use func(operation.ID) error) error
+// A Remover removes accounts.
+type Remover interface {
+	// Remove removes an account, but not another that has its user name by now. It
+	// is no error if it is gone.
+	Remove(ctx context.Context, a RejectedAccount) error
+}
+
+// An Inventory knows the secrets that there are.
+type Inventory interface {
+	// OperationSecrets calls use with each secret that was made for an operation
+	// longer ago than age.
+	OperationSecrets(ctx context.Context, age time.Duration, use func(id operation.ID, secret string) error) error
+	// TenantSecrets is the same for the secrets of tenants. It may leave out those
+	// that are older by more than a day.
+	TenantSecrets(ctx context.Context, age time.Duration, use func(id identity.TenantID, secret string) error) error
+	// Drop removes a secret. It is no error if it is gone.
+	Drop(ctx context.Context, secret string) error
 }
 
 // A Sweeper finishes what was left undone: workflows that were not started,
-// workflows that died, accounts and passwords that nobody needs. Two at once do
-// no harm.
+// workflows that died, accounts and secrets that nobody needs. Two at once do no
+// harm.
 type Sweeper struct {
 	Due        DueWork
 	Operations Operations
+	Tenants    tenant.Store
 	Accounts   Accounts
-	Directory  Directory
-	Vault      AgingVault
+	Directory  Remover
+	Vault      Vault
+	Inventory  Inventory
 	Machine    Machine
 	Runner     *Runner
 	Steps      []Step // in their order
 }
 
-// Sweep looks at everything that is due. What fails does not keep it from the
-// rest; the next sweep tries again.
+// Sweep looks at everything that is due, and once an hour at all secrets. What
+// fails does not keep it from the rest; the next sweep tries again.
 func (s *Sweeper) Sweep(ctx context.Context) error {
 	now := time.Now()
 	errs := []error{s.sweepOperations(ctx, now), s.sweepAccounts(ctx, now)}
 	if now.Minute() == 0 {
-		errs = append(errs, s.sweepSecrets(ctx))
+		errs = append(errs,
+			s.Inventory.OperationSecrets(ctx, secretsAge, s.sweepPasswords(ctx)),
+			s.Inventory.TenantSecrets(ctx, secretsAge, s.sweepCredentials(ctx)))
 	}
 	return errors.Join(errs...)
 }
@@ -88,37 +104,71 @@ func (s *Sweeper) sweepOperations(ctx context.Context, now time.Time) error {
 }
 
 // operation looks at one operation. The list it comes from is a little stale,
-// so what counts is the operation itself.
+// so what counts is the operation itself. A conflict says that another sweeper,
+// or the workflow, was first.
 func (s *Sweeper) operation(ctx context.Context, id operation.ID, now time.Time) error {
 	o, err := s.Operations.Get(ctx, id)
 	if err != nil || now.Before(o.DueAt) {
 		return err
 	}
 	if o.Done() {
-		return s.expireSecret(ctx, o)
+		return s.dropPasswords(ctx, o)
 	}
 	started, running, err := s.Machine.State(ctx, o.ID, o.Attempt)
 	if err != nil {
 		return err
 	}
 	if started && !running {
-		return s.Runner.Rollback(ctx, Task{o.ID, o.Attempt}, s.Steps...)
+		return s.rollBack(ctx, o, now)
 	}
-	if !started {
-		if err := s.Machine.Start(ctx, o.ID, o.Attempt); err != nil {
-			return err
-		}
+	if err := s.postpone(ctx, o, now.Add(lookAgainIn)); err != nil || started {
+		return err
 	}
+	return s.Machine.Start(ctx, o.ID, o.Attempt)
+}
+
+// postpone notes when an operation is to be looked at again.
+func (s *Sweeper) postpone(ctx context.Context, o operation.Operation, at time.Time) error {
 	after := o
-	after.DueAt = now.Add(lookAgainIn)
+	after.DueAt = at
 	after.Version++
 	return s.Operations.Save(ctx, o, after)
 }
 
-// expireSecret removes the passwords of a failed operation that nobody retried.
-func (s *Sweeper) expireSecret(ctx context.Context, o operation.Operation) error {
+// rollBack undoes an operation whose workflow is dead. It has the operation to
+// itself for longer than it can take, so that a sweeper that is behind cannot
+// undo what a retry did meanwhile.
+func (s *Sweeper) rollBack(ctx context.Context, o operation.Operation, now time.Time) error {
+	if err := s.postpone(ctx, o, now.Add(stepWithin)); err != nil {
+		return err
+	}
+	err := s.Runner.Rollback(ctx, Task{o.ID, o.Attempt}, s.Steps...)
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, operation.ErrNotReady) {
+		err = nil // the next sweep goes on
+	}
+	return errors.Join(err, s.release(ctx, o.ID, now))
+}
+
+// release lets the next sweep look at an operation.
+func (s *Sweeper) release(ctx context.Context, id operation.ID, now time.Time) error {
+	o, err := s.Operations.Get(ctx, id)
+	if err != nil || o.Done() {
+		return err
+	}
+	return transient(s.postpone(ctx, o, now))
+}
+
+// dropPasswords removes the passwords of an operation that has ended, when it is
+// time. Those that a retry may ask for are taken from the operation first.
+func (s *Sweeper) dropPasswords(ctx context.Context, o operation.Operation) error {
 	if o.Secret == "" {
 		return nil
+	}
+	if o.State != operation.Failed {
+		return discard(ctx, s.Operations, s.Vault, o)
 	}
 	after := o
 	after.Secret = ""
@@ -126,7 +176,7 @@ func (s *Sweeper) expireSecret(ctx context.Context, o operation.Operation) error
 	if err := s.Operations.Save(ctx, o, after); err != nil {
 		return err
 	}
-	return s.Vault.Drop(ctx, o.ID)
+	return s.Vault.Drop(ctx, o.Secret)
 }
 
 func (s *Sweeper) sweepAccounts(ctx context.Context, now time.Time) error {
@@ -141,11 +191,11 @@ func (s *Sweeper) sweepAccounts(ctx context.Context, now time.Time) error {
 }
 
 // removeAccount removes an account that has no user. One that came by a user
-// after all, since the address became free, stays.
+// just before it was rejected stays.
 func (s *Sweeper) removeAccount(ctx context.Context, a RejectedAccount) error {
 	_, err := s.Accounts.Get(ctx, a.ID)
 	if errors.Is(err, fault.NotFound) {
-		err = s.Directory.AdminDelete(ctx, a.Username)
+		err = s.Directory.Remove(ctx, a)
 	}
 	if err != nil {
 		return err
@@ -153,16 +203,32 @@ func (s *Sweeper) removeAccount(ctx context.Context, a RejectedAccount) error {
 	return s.Due.Forget(ctx, a)
 }
 
-// sweepSecrets removes passwords that no operation names.
-func (s *Sweeper) sweepSecrets(ctx context.Context) error {
-	return s.Vault.OlderThan(ctx, secretsAge, func(id operation.ID) error {
+// sweepPasswords removes passwords that their operation does not name.
+func (s *Sweeper) sweepPasswords(ctx context.Context) func(operation.ID, string) error {
+	return func(id operation.ID, secret string) error {
 		o, err := s.Operations.Get(ctx, id)
-		if err == nil && o.Secret != "" {
+		switch {
+		case err == nil && o.Secret == secret:
 			return nil
-		}
-		if err != nil && !errors.Is(err, fault.NotFound) {
+		case err != nil && !errors.Is(err, fault.NotFound):
 			return err
 		}
-		return s.Vault.Drop(ctx, id)
-	})
+		return s.Inventory.Drop(ctx, secret)
+	}
+}
+
+// sweepCredentials removes secrets that their tenant does not name: a process
+// died before it could write the tenant. While a tenant is provisioned, the
+// steps of that look after them.
+func (s *Sweeper) sweepCredentials(ctx context.Context) func(identity.TenantID, string) error {
+	return func(id identity.TenantID, secret string) error {
+		t, err := s.Tenants.Get(ctx, id)
+		switch {
+		case err == nil && (t.Status == tenant.Provisioning || t.Secret != nil && t.Secret.Name == secret):
+			return nil
+		case err != nil && !errors.Is(err, fault.NotFound):
+			return err
+		}
+		return s.Inventory.Drop(ctx, secret)
+	}
 }

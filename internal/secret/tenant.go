@@ -46,8 +46,10 @@ type Tenants struct {
 
 // NewTenants returns the secrets that a stack keeps for its tenants.
 func NewTenants(client TenantClient, stack string) *Tenants {
-	return &Tenants{client, stack + "/tenant/"}
+	return &Tenants{client, tenantPrefix(stack)}
 }
+
+func tenantPrefix(stack string) string { return stack + "/tenant/" }
 
 // Create keeps the secrets of a tenant in a secret of their own, under a name
 // that is unique to the attempt. Doing it again changes nothing.
@@ -72,16 +74,7 @@ func (s *Tenants) Create(ctx context.Context, id identity.TenantID, attempt stri
 
 // Delete removes the secret of an attempt at once. It is no error if it is gone.
 func (s *Tenants) Delete(ctx context.Context, id identity.TenantID, attempt string) error {
-	return s.remove(ctx, s.name(id, attempt))
-}
-
-// remove removes a secret at once. It is no error if it is gone.
-func (s *Tenants) remove(ctx context.Context, name string) error {
-	_, err := s.client.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: &name, ForceDeleteWithoutRecovery: new(true)})
-	if err != nil && !isGone(err) {
-		return fmt.Errorf("delete secret %s: %w", name, err)
-	}
-	return nil
+	return remove(ctx, s.client, s.name(id, attempt))
 }
 
 // Read returns the secrets that ref names.
@@ -125,7 +118,7 @@ func (s *Tenants) Write(ctx context.Context, id identity.TenantID, before *tenan
 func (s *Tenants) Discard(ctx context.Context, before *tenant.SecretRef, written tenant.SecretRef) {
 	var err error
 	if before == nil {
-		err = s.remove(ctx, written.Name)
+		err = remove(ctx, s.client, written.Name)
 	} else {
 		err = s.move(ctx, written.Name, written.Version, written.Version, "")
 	}

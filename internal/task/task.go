@@ -15,13 +15,6 @@ import (
 	"github.com/tenantry/tenantry/internal/provisioning"
 )
 
-// The names of failures that are no fault of an input. The Retry of a state
-// matches them.
-const (
-	notReady = "not-ready"
-	internal = "internal"
-)
-
 // An Input is what the state machine sends to a step. Failure is there when a
 // step was given up.
 type Input struct {
@@ -77,13 +70,16 @@ func Fail(runner *provisioning.Runner) Handler {
 }
 
 // cause returns the failure in the words of the step that failed. What is none
-// of our kinds is for the log alone.
+// of ours is for the log alone.
 func (f failure) cause() provisioning.Cause {
 	var document struct {
 		Message string `json:"errorMessage"`
 	}
-	if err := json.Unmarshal([]byte(f.Cause), &document); err != nil || !fault.Kind(f.Error).Known() {
-		return provisioning.Cause{Code: internal, Detail: "internal error; the log of the step's function has the cause"}
+	switch {
+	case f.Error == provisioning.NotReady.Code:
+		return provisioning.NotReady
+	case json.Unmarshal([]byte(f.Cause), &document) != nil || !fault.Kind(f.Error).Known():
+		return provisioning.Internal
 	}
 	return provisioning.Cause{Code: f.Error, Detail: document.Message}
 }
@@ -96,13 +92,13 @@ func named(f func(context.Context, Input) error) Handler {
 		if err == nil {
 			return struct{}{}, nil
 		}
+		level := slog.LevelError
 		if errors.Is(err, operation.ErrNotReady) {
-			return struct{}{}, messages.InvokeResponse_Error{Type: notReady, Message: err.Error()}
+			level = slog.LevelInfo
 		}
-		slog.ErrorContext(ctx, "step failed", "operation_id", in.OperationID, "attempt", in.Attempt, "action", in.Action, "error", err)
-		if f, ok := errors.AsType[*fault.Error](err); ok {
-			return struct{}{}, messages.InvokeResponse_Error{Type: string(f.Kind), Message: f.Detail}
-		}
-		return struct{}{}, messages.InvokeResponse_Error{Type: internal, Message: "see the log of this function"}
+		slog.LogAttrs(ctx, level, "step failed", slog.String("operation_id", string(in.OperationID)),
+			slog.Int("attempt", in.Attempt), slog.String("action", string(in.Action)), slog.Any("error", err))
+		cause := provisioning.NewCause(err)
+		return struct{}{}, messages.InvokeResponse_Error{Type: cause.Code, Message: cause.Detail}
 	}
 }
