@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	updateAttempts = 5
-	updateBackoff  = 20 * time.Millisecond
+	updateAttempts = 8
+	updateBackoff  = 10 * time.Millisecond
 )
 
 // A Patch is a change of a tenant.
