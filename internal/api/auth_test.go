@@ -54,12 +54,12 @@ func TestSignUp(t *testing.T) {
 		},
 		"role admin": {
 			`{"username":"dewi","email":"dewi@example.com","password":"correct horse","role":"admin"}`, 422,
-			`{"type":"/docs/problems/invalid","title":"Unprocessable Entity","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/signup","request_id":"R1",` +
+			`{"type":"/docs/problems/invalid","title":"The request breaks rules","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/signup","request_id":"R1",` +
 				`"errors":[{"pointer":"#/role","detail":"must be business or developer"}]}`,
 		},
 		"everything wrong": {
 			`{"username":"a@b","email":7,"password":"short","role":null,"organization_name":" "}`, 422,
-			`{"type":"/docs/problems/invalid","title":"Unprocessable Entity","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/signup","request_id":"R1",` +
+			`{"type":"/docs/problems/invalid","title":"The request breaks rules","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/signup","request_id":"R1",` +
 				`"errors":[{"pointer":"#/email","detail":"must be a string"},{"pointer":"#/role","detail":"must not be null"},` +
 				`{"pointer":"#/username","detail":"must be 3 to 50 letters (a to z), digits, dots, hyphens and underscores, the first a letter or digit"},` +
 				`{"pointer":"#/organization_name","detail":"must be 1 to 255 characters after trimming"},` +
@@ -67,17 +67,17 @@ func TestSignUp(t *testing.T) {
 		},
 		"unknown member": {
 			`{"username":"dewi","email":"dewi@example.com","password":"correct horse","is_admin":true}`, 400,
-			`{"type":"/docs/problems/malformed","title":"Bad Request","status":400,"detail":"the body has members that this operation does not take","instance":"/auth/signup","request_id":"R1",` +
+			`{"type":"/docs/problems/malformed","title":"The request cannot be read","status":400,"detail":"the body has members that this operation does not take","instance":"/auth/signup","request_id":"R1",` +
 				`"errors":[{"pointer":"#/is_admin","detail":"is not a member of this resource"}]}`,
 		},
 		"taken": {
 			`{"username":"taken","email":"dewi@example.com","password":"correct horse"}`, 409,
-			`{"type":"/docs/problems/username-taken","title":"Conflict","status":409,"detail":"the user name belongs to another account","instance":"/auth/signup","request_id":"R1",` +
+			`{"type":"/docs/problems/username-taken","title":"The user name is taken","status":409,"detail":"the user name belongs to another account","instance":"/auth/signup","request_id":"R1",` +
 				`"errors":[{"pointer":"#/username","detail":"is taken"}]}`,
 		},
 		"broken": {
 			`{"username":"broken","email":"dewi@example.com","password":"correct horse"}`, 500,
-			`{"type":"/docs/problems/internal","title":"Internal Server Error","status":500,"instance":"/auth/signup","request_id":"R1"}`,
+			`{"type":"/docs/problems/internal","title":"Something failed that is ours to mend","status":500,"instance":"/auth/signup","request_id":"R1"}`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,12 +108,12 @@ func TestConfirmSignUp(t *testing.T) {
 		"good": {`{"username":"dewi","code":"123456"}`, 200, `{"message":"The account is confirmed. Sign in with POST /auth/token."}`},
 		"not valid": {
 			`{"username":"dewi@example.com","code":123456}`, 422,
-			`{"type":"/docs/problems/invalid","title":"Unprocessable Entity","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/confirm","request_id":"R1",` +
+			`{"type":"/docs/problems/invalid","title":"The request breaks rules","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/confirm","request_id":"R1",` +
 				`"errors":[{"pointer":"#/code","detail":"must be a string"},{"pointer":"#/username","detail":"must be the user name of the account"}]}`,
 		},
 		"second with the address": {
 			`{"username":"late","code":"123456"}`, 409,
-			`{"type":"/docs/problems/email-taken","title":"Conflict","status":409,"detail":"the e-mail address belongs to another account","instance":"/auth/confirm","request_id":"R1"}`,
+			`{"type":"/docs/problems/email-taken","title":"The e-mail address is taken","status":409,"detail":"the e-mail address belongs to another account","instance":"/auth/confirm","request_id":"R1"}`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -142,11 +142,11 @@ func TestResendConfirmation(t *testing.T) {
 		"sent": {`{"username":"dewi"}`, 202, "", `{"message":"If the account waits to be confirmed, a new code is on its way."}`},
 		"too often": {
 			`{"username":"linus"}`, 429, "90",
-			`{"type":"/docs/problems/too-many-requests","title":"Too Many Requests","status":429,"detail":"there were too many attempts; try again later","instance":"/auth/confirm/resend","request_id":"R1"}`,
+			`{"type":"/docs/problems/too-many-requests","title":"Too many requests","status":429,"detail":"there were too many attempts; try again later","instance":"/auth/confirm/resend","request_id":"R1"}`,
 		},
 		"nobody": {
 			`{}`, 422, "",
-			`{"type":"/docs/problems/invalid","title":"Unprocessable Entity","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/confirm/resend","request_id":"R1",` +
+			`{"type":"/docs/problems/invalid","title":"The request breaks rules","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/confirm/resend","request_id":"R1",` +
 				`"errors":[{"pointer":"#/username","detail":"must be the user name of the account"}]}`,
 		},
 	} {
@@ -195,7 +195,7 @@ func TestCreateToken(t *testing.T) {
 		},
 		"invited": {
 			`{"username":"budi","password":"Kx7mPq2v"}`, 403,
-			`{"type":"/docs/problems/new-password-required","title":"Forbidden","status":403,"detail":"send the request again with new_password, which becomes your password","instance":"/auth/token","request_id":"R1"}`,
+			`{"type":"/docs/problems/new-password-required","title":"A new password is due","status":403,"detail":"send the request again with new_password, which becomes your password","instance":"/auth/token","request_id":"R1"}`,
 		},
 		"invited, with a password": {
 			`{"username":"budi","password":"Kx7mPq2v","new_password":"battery staple"}`, 200,
@@ -203,11 +203,11 @@ func TestCreateToken(t *testing.T) {
 		},
 		"wrong": {
 			`{"username":"nobody","password":"wrong"}`, 401,
-			`{"type":"/docs/problems/invalid-credentials","title":"Unauthorized","status":401,"detail":"the user name or the password is wrong","instance":"/auth/token","request_id":"R1"}`,
+			`{"type":"/docs/problems/invalid-credentials","title":"User name or password is wrong","status":401,"detail":"the user name or the password is wrong","instance":"/auth/token","request_id":"R1"}`,
 		},
 		"not valid": {
 			`{"new_password":""}`, 422,
-			`{"type":"/docs/problems/invalid","title":"Unprocessable Entity","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/token","request_id":"R1",` +
+			`{"type":"/docs/problems/invalid","title":"The request breaks rules","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/token","request_id":"R1",` +
 				`"errors":[{"pointer":"#/username","detail":"must be the user name or the e-mail address"},{"pointer":"#/password","detail":"must be the password"},{"pointer":"#/new_password","detail":"must be 8 to 72 characters"}]}`,
 		},
 	} {
@@ -238,11 +238,11 @@ func TestRefreshToken(t *testing.T) {
 		"good": {`{"refresh_token":"R"}`, 200, `{"access_token":"A2","refresh_token":"R","token_type":"Bearer","expires_in":3600,"tenant_id":"T1"}`},
 		"expired": {
 			`{"refresh_token":"old"}`, 401,
-			`{"type":"/docs/problems/token-expired","title":"Unauthorized","status":401,"detail":"the refresh token has expired; sign in again","instance":"/auth/refresh","request_id":"R1"}`,
+			`{"type":"/docs/problems/token-expired","title":"The token has expired","status":401,"detail":"the refresh token has expired; sign in again","instance":"/auth/refresh","request_id":"R1"}`,
 		},
 		"none": {
 			`{}`, 422,
-			`{"type":"/docs/problems/invalid","title":"Unprocessable Entity","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/refresh","request_id":"R1",` +
+			`{"type":"/docs/problems/invalid","title":"The request breaks rules","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/refresh","request_id":"R1",` +
 				`"errors":[{"pointer":"#/refresh_token","detail":"must be the refresh token of a sign-in"}]}`,
 		},
 	} {
@@ -272,12 +272,12 @@ func TestLogout(t *testing.T) {
 		"no user any more": {
 			AuthorizerContext{Subject: "U2", Role: identity.Applicant},
 			401,
-			`{"type":"/docs/problems/token-invalid","title":"Unauthorized","status":401,"detail":"the account has no place on the platform; sign in again","instance":"/auth/logout","request_id":"R1"}`,
+			`{"type":"/docs/problems/token-invalid","title":"The token is not good","status":401,"detail":"the account has no place on the platform; sign in again","instance":"/auth/logout","request_id":"R1"}`,
 		},
 		"expired token": {
 			AuthorizerContext{Problem: fault.TokenExpired},
 			401,
-			`{"type":"/docs/problems/token-expired","title":"Unauthorized","status":401,"detail":"the token has expired; get a new one from POST /auth/token or POST /auth/refresh","instance":"/auth/logout","request_id":"R1"}`,
+			`{"type":"/docs/problems/token-expired","title":"The token has expired","status":401,"detail":"the token has expired; get a new one from POST /auth/token or POST /auth/refresh","instance":"/auth/logout","request_id":"R1"}`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -328,9 +328,9 @@ func TestGetMe(t *testing.T) {
 		"without owner":  {"ownerless", 200, `{"user_id":"ownerless","username":"dewi","email":"dewi@example.com","owner_id":null,"tenant_id":"ownerless","role":"agent","impersonation":null}`},
 		"no user any more": {
 			"nobody", 401,
-			`{"type":"/docs/problems/token-invalid","title":"Unauthorized","status":401,"detail":"the account has no place on the platform; sign in again","instance":"/auth/me","request_id":"R1"}`,
+			`{"type":"/docs/problems/token-invalid","title":"The token is not good","status":401,"detail":"the account has no place on the platform; sign in again","instance":"/auth/me","request_id":"R1"}`,
 		},
-		"broken": {"broken", 500, `{"type":"/docs/problems/internal","title":"Internal Server Error","status":500,"instance":"/auth/me","request_id":"R1"}`},
+		"broken": {"broken", 500, `{"type":"/docs/problems/internal","title":"Something failed that is ours to mend","status":500,"instance":"/auth/me","request_id":"R1"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			caller := AuthorizerContext{Subject: test.caller, Role: identity.Agent} // the row decides
@@ -342,5 +342,5 @@ func TestGetMe(t *testing.T) {
 func TestNobodyCalls(t *testing.T) {
 	op := GetMe(getUserFunc(nil), getTenantFunc(nil))
 	serve(t, op, sent{method: "GET", path: "/auth/me"}).check(t, 401,
-		`{"type":"/docs/problems/unauthenticated","title":"Unauthorized","status":401,"detail":"send a token in the header Authorization: Bearer …","instance":"/auth/me","request_id":"R1"}`)
+		`{"type":"/docs/problems/unauthenticated","title":"There is no token","status":401,"detail":"send a token in the header Authorization: Bearer …","instance":"/auth/me","request_id":"R1"}`)
 }

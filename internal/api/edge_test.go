@@ -52,8 +52,8 @@ func echo() Operation {
 
 func TestDecode(t *testing.T) {
 	const (
-		malformedStart = `{"type":"/docs/problems/malformed","title":"Bad Request","status":400,"detail":`
-		invalidStart   = `{"type":"/docs/problems/invalid","title":"Unprocessable Entity","status":422,"detail":"the request breaks a rule; errors lists each"`
+		malformedStart = `{"type":"/docs/problems/malformed","title":"The request cannot be read","status":400,"detail":`
+		invalidStart   = `{"type":"/docs/problems/invalid","title":"The request breaks rules","status":422,"detail":"the request breaks a rule; errors lists each"`
 		end            = `,"instance":"/echo","request_id":"R1"`
 		control        = malformedStart + `"the body holds control characters"` + end
 		members        = malformedStart + `"the body has members that this operation does not take"` + end
@@ -106,7 +106,7 @@ func TestDecode(t *testing.T) {
 			`{"pointer":"#/name","detail":"must not be null"},{"pointer":"#/on","detail":"must not be null"}]}`},
 		"not an integer": {`{"count":1.5,"limits":{"most":1e99}}`, 422, invalidStart + end + `,"errors":[` +
 			`{"pointer":"#/count","detail":"must be an integer"},{"pointer":"#/limits/most","detail":"must be an integer"}]}`},
-		"over 64 KiB": {`{"data":"` + strings.Repeat("x", 64<<10-10) + `"}`, 413, `{"type":"/docs/problems/too-large","title":"Request Entity Too Large","status":413,` +
+		"over 64 KiB": {`{"data":"` + strings.Repeat("x", 64<<10-10) + `"}`, 413, `{"type":"/docs/problems/too-large","title":"The body is too large","status":413,` +
 			`"detail":"the body is 65537 bytes, and at most 65536 are read"` + end + `}`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestContentType(t *testing.T) {
 }
 
 func TestQuery(t *testing.T) {
-	const start, end = `{"type":"/docs/problems/malformed","title":"Bad Request","status":400,"detail":`, `,"instance":"/echo","request_id":"R1"`
+	const start, end = `{"type":"/docs/problems/malformed","title":"The request cannot be read","status":400,"detail":`, `,"instance":"/echo","request_id":"R1"`
 	const untaken = start + `"the query string is not one that this operation takes"` + end
 	for name, test := range map[string]struct {
 		query  string
@@ -175,12 +175,12 @@ func TestServeAdmits(t *testing.T) {
 		"public":               {identity.Public(), AuthorizerContext{}, 200, `1`},
 		"public, a bad token":  {identity.Public(), AuthorizerContext{Problem: fault.TokenInvalid}, 200, `1`},
 		"a role":               {identity.Managers(), AuthorizerContext{Subject: "U", Role: identity.Admin}, 200, `1`},
-		"another role":         {identity.Managers(), AuthorizerContext{Subject: "U", Role: identity.Agent}, 403, `{"type":"/docs/problems/forbidden","title":"Forbidden","status":403,"detail":"your role, agent, may not do this"` + end},
-		"nobody":               {identity.Anyone(), AuthorizerContext{}, 401, `{"type":"/docs/problems/unauthenticated","title":"Unauthorized","status":401,"detail":"send a token in the header Authorization: Bearer …"` + end},
-		"a role, but no token": {identity.Anyone(), AuthorizerContext{Role: identity.PlatformAdmin}, 401, `{"type":"/docs/problems/unauthenticated","title":"Unauthorized","status":401,"detail":"send a token in the header Authorization: Bearer …"` + end},
-		"an expired token":     {identity.Anyone(), AuthorizerContext{Problem: fault.TokenExpired}, 401, `{"type":"/docs/problems/token-expired","title":"Unauthorized","status":401,"detail":"the token has expired; get a new one from POST /auth/token or POST /auth/refresh"` + end},
-		"a bad token":          {identity.Anyone(), AuthorizerContext{Problem: "other"}, 401, `{"type":"/docs/problems/token-invalid","title":"Unauthorized","status":401,"detail":"the token is not one that this API issued, or it was withdrawn"` + end},
-		"the zero rule":        {identity.Rule{}, AuthorizerContext{Subject: "U", Role: identity.PlatformAdmin}, 403, `{"type":"/docs/problems/forbidden","title":"Forbidden","status":403,"detail":"your role, platform_admin, may not do this"` + end},
+		"another role":         {identity.Managers(), AuthorizerContext{Subject: "U", Role: identity.Agent}, 403, `{"type":"/docs/problems/forbidden","title":"The caller may not do this","status":403,"detail":"your role, agent, may not do this"` + end},
+		"nobody":               {identity.Anyone(), AuthorizerContext{}, 401, `{"type":"/docs/problems/unauthenticated","title":"There is no token","status":401,"detail":"send a token in the header Authorization: Bearer …"` + end},
+		"a role, but no token": {identity.Anyone(), AuthorizerContext{Role: identity.PlatformAdmin}, 401, `{"type":"/docs/problems/unauthenticated","title":"There is no token","status":401,"detail":"send a token in the header Authorization: Bearer …"` + end},
+		"an expired token":     {identity.Anyone(), AuthorizerContext{Problem: fault.TokenExpired}, 401, `{"type":"/docs/problems/token-expired","title":"The token has expired","status":401,"detail":"the token has expired; get a new one from POST /auth/token or POST /auth/refresh"` + end},
+		"a bad token":          {identity.Anyone(), AuthorizerContext{Problem: "other"}, 401, `{"type":"/docs/problems/token-invalid","title":"The token is not good","status":401,"detail":"the token is not one that this API issued, or it was withdrawn"` + end},
+		"the zero rule":        {identity.Rule{}, AuthorizerContext{Subject: "U", Role: identity.PlatformAdmin}, 403, `{"type":"/docs/problems/forbidden","title":"The caller may not do this","status":403,"detail":"your role, platform_admin, may not do this"` + end},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := serve(t, answer(test.allow, OK(1), nil), sent{path: "/answer", caller: test.caller})
@@ -263,7 +263,7 @@ func TestIfMatch(t *testing.T) {
 
 // What is ours to mend is in the log, and nowhere else.
 func TestServeHidesInternalErrors(t *testing.T) {
-	const want = `{"type":"/docs/problems/internal","title":"Internal Server Error","status":500,"instance":"/caf%C3%A9","request_id":"R1"}`
+	const want = `{"type":"/docs/problems/internal","title":"Something failed that is ours to mend","status":500,"instance":"/caf%C3%A9","request_id":"R1"}`
 	for name, handle := range map[string]Handler{
 		"error": func(context.Context, *Request) (*Response, error) {
 			return nil, errors.New("dial tcp 10.0.0.1: secret")

@@ -78,13 +78,13 @@ func TestGetOperation(t *testing.T) {
 	}{
 		"pending":          {nil, nil, asAgent, operationID, 200, pendingOperation},
 		"failed":           {failed, nil, asAdmin, operationID, 200, failedOperation},
-		"another tenant's": {nil, nil, asStranger, operationID, 404, problemBody(fault.NotFound, "Not Found", 404, `"detail":"there is no operation \"`+operationID+`\"",`+end)},
-		"unknown":          {nil, nil, asAdmin, "x", 404, problemBody(fault.NotFound, "Not Found", 404, `"detail":"there is no operation \"x\"",`+end)},
-		"deleting": {nil, deleting, asOwner, operationID, 403, problemBody(fault.TenantDeleting, "Forbidden", 403,
+		"another tenant's": {nil, nil, asStranger, operationID, 404, problemBody(fault.NotFound, "There is no such thing", 404, `"detail":"there is no operation \"`+operationID+`\"",`+end)},
+		"unknown":          {nil, nil, asAdmin, "x", 404, problemBody(fault.NotFound, "There is no such thing", 404, `"detail":"there is no operation \"x\"",`+end)},
+		"deleting": {nil, deleting, asOwner, operationID, 403, problemBody(fault.TenantDeleting, "The tenant is being deleted", 403,
 			`"detail":"the tenant is being deleted; a platform admin can restore it while its status is deleting",`+end)},
 		"deleting, for a platform admin": {nil, deleting, asAdmin, operationID, 200, pendingOperation},
-		"an applicant":                   {nil, nil, AuthorizerContext{Subject: "P", Role: identity.Applicant}, operationID, 403, problemBody(fault.Forbidden, "Forbidden", 403, `"detail":"your role, applicant, may not do this",`+end)},
-		"broken":                         {nil, nil, asAdmin, "broken", 500, problemBody("internal", "Internal Server Error", 500, end)},
+		"an applicant":                   {nil, nil, AuthorizerContext{Subject: "P", Role: identity.Applicant}, operationID, 403, problemBody(fault.Forbidden, "The caller may not do this", 403, `"detail":"your role, applicant, may not do this",`+end)},
+		"broken":                         {nil, nil, asAdmin, "broken", 500, problemBody("internal", "Something failed that is ours to mend", 500, end)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			op := GetOperation(oneOperation{newOperation(test.edit)}, &oneTenant{newAcme(test.tenant)})
@@ -106,11 +106,11 @@ func TestListOperations(t *testing.T) {
 		return serve(t, op, sent{method: "GET", path: path, query: query, params: map[string]string{"tenant_id": id}, caller: caller})
 	}
 	list(acmeID, asAgent, "").check(t, 200, `[`+pendingOperation+`,`+pendingOperation+`]`)
-	list(acmeID, asStranger, "").check(t, 404, problemBody(fault.NotFound, "Not Found", 404, `"detail":"there is no tenant \"`+acmeID+`\"",`+end))
-	list(otherID, asAdmin, "").check(t, 404, problemBody(fault.NotFound, "Not Found", 404, `"detail":"there is no tenant \"`+otherID+`\"",`+end))
-	list(acmeID, asAdmin, "limit=0").check(t, 422, problemBody(fault.Invalid, "Unprocessable Entity", 422,
+	list(acmeID, asStranger, "").check(t, 404, problemBody(fault.NotFound, "There is no such thing", 404, `"detail":"there is no tenant \"`+acmeID+`\"",`+end))
+	list(otherID, asAdmin, "").check(t, 404, problemBody(fault.NotFound, "There is no such thing", 404, `"detail":"there is no tenant \"`+otherID+`\"",`+end))
+	list(acmeID, asAdmin, "limit=0").check(t, 422, problemBody(fault.Invalid, "The request breaks rules", 422,
 		`"detail":"the request breaks a rule; errors lists each",`+end+`,"errors":[{"parameter":"limit","detail":"must be from 1 to 1000"}]`))
-	list(acmeID, asAdmin, "offset=1").check(t, 400, problemBody(fault.Malformed, "Bad Request", 400,
+	list(acmeID, asAdmin, "offset=1").check(t, 400, problemBody(fault.Malformed, "The request cannot be read", 400,
 		`"detail":"the query string is not one that this operation takes",`+end+`,"errors":[{"parameter":"offset","detail":"is not a parameter of this operation"}]`))
 
 	first := list(acmeID, asAgent, "limit=1")

@@ -157,8 +157,8 @@ func TestListTenantsByOffset(t *testing.T) {
 func TestListTenantsFaults(t *testing.T) {
 	const (
 		end     = `,"instance":"/tenants","request_id":"R1"`
-		unread  = `{"type":"/docs/problems/malformed","title":"Bad Request","status":400,"detail":"the query string cannot be read; errors lists each fault"` + end
-		invalid = `{"type":"/docs/problems/invalid","title":"Unprocessable Entity","status":422,"detail":"the request breaks a rule; errors lists each"` + end
+		unread  = `{"type":"/docs/problems/malformed","title":"The request cannot be read","status":400,"detail":"the query string cannot be read; errors lists each fault"` + end
+		invalid = `{"type":"/docs/problems/invalid","title":"The request breaks rules","status":422,"detail":"the request breaks a rule; errors lists each"` + end
 		status  = `{"parameter":"status_filter","detail":"must be the status of a tenant, such as active"}`
 		search  = `{"parameter":"q","detail":"must be 2 to 255 characters"}`
 		offset  = `{"parameter":"offset","detail":"must not be given together with cursor or q"}`
@@ -189,8 +189,8 @@ func TestListTenantsFaults(t *testing.T) {
 		"empty cursor":          {"cursor=", 400, unread + `,"errors":[` + cursor + `]}`},
 		"everything at once":    {"limit=x&offset=-1&status_filter=x&cursor=x", 400, unread + `,"errors":[{"parameter":"limit","detail":"must be an integer from 1 to 1000"},` + cursor + `,{"parameter":"offset","detail":"must be from 0 to 2147483647"},` + status + `,` + offset + `]}`},
 		"another's filter":      {"status_filter=active&cursor=" + good, 400, unread + `,"errors":[` + cursor + `]}`},
-		"what is not there":     {"search=x", 400, `{"type":"/docs/problems/malformed","title":"Bad Request","status":400,"detail":"the query string is not one that this operation takes"` + end + `,"errors":[{"parameter":"search","detail":"is not a parameter of this operation"}]}`},
-		"broken":                {"status_filter=failed", 500, `{"type":"/docs/problems/internal","title":"Internal Server Error","status":500` + end + `}`},
+		"what is not there":     {"search=x", 400, `{"type":"/docs/problems/malformed","title":"The request cannot be read","status":400,"detail":"the query string is not one that this operation takes"` + end + `,"errors":[{"parameter":"search","detail":"is not a parameter of this operation"}]}`},
+		"broken":                {"status_filter=failed", 500, `{"type":"/docs/problems/internal","title":"Something failed that is ours to mend","status":500` + end + `}`},
 		"another limit is fine": {"limit=1&cursor=" + good, 200, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,46 +12,55 @@ import (
 	"github.com/tenantry/tenantry/internal/fault"
 )
 
-// statuses is the one place where kinds of failure meet HTTP.
-var statuses = map[fault.Kind]int{
-	fault.Malformed:           http.StatusBadRequest,
-	fault.Invalid:             http.StatusUnprocessableEntity,
-	fault.TooLarge:            http.StatusRequestEntityTooLarge,
-	fault.MediaType:           http.StatusUnsupportedMediaType,
-	fault.KeyReused:           http.StatusUnprocessableEntity,
-	fault.InProgress:          http.StatusConflict,
-	fault.Unauthenticated:     http.StatusUnauthorized,
-	fault.TokenInvalid:        http.StatusUnauthorized,
-	fault.TokenExpired:        http.StatusUnauthorized,
-	fault.InvalidCredentials:  http.StatusUnauthorized,
-	fault.Forbidden:           http.StatusForbidden,
-	fault.PlanCeiling:         http.StatusForbidden,
-	fault.TenantSuspended:     http.StatusForbidden,
-	fault.TenantInactive:      http.StatusForbidden,
-	fault.TenantDeleting:      http.StatusForbidden,
-	fault.UserNotConfirmed:    http.StatusForbidden,
-	fault.UserDisabled:        http.StatusForbidden,
-	fault.NewPasswordRequired: http.StatusForbidden,
-	fault.NotFound:            http.StatusNotFound,
-	fault.MethodNotAllowed:    http.StatusMethodNotAllowed,
-	fault.Conflict:            http.StatusConflict,
-	fault.SlugTaken:           http.StatusConflict,
-	fault.EmailTaken:          http.StatusConflict,
-	fault.UsernameTaken:       http.StatusConflict,
-	fault.SIPDomainTaken:      http.StatusConflict,
-	fault.OperationRunning:    http.StatusConflict,
-	fault.OperationNotFailed:  http.StatusConflict,
-	fault.IllegalTransition:   http.StatusConflict,
-	fault.Stale:               http.StatusPreconditionFailed,
-	fault.QuotaExceeded:       http.StatusTooManyRequests,
-	fault.TooManyRequests:     http.StatusTooManyRequests,
+// A report is how a kind of failure is told over HTTP.
+type report struct {
+	status int
+	title  string // of the kind, the same each time
 }
 
-// Statuses returns the status of each kind of failure, for the pages that
-// describe them.
-func Statuses(kind fault.Kind) (status int, ok bool) {
-	status, ok = statuses[kind]
-	return status, ok
+// reports is the one place where kinds of failure meet HTTP.
+var reports = map[fault.Kind]report{
+	fault.Malformed:           {http.StatusBadRequest, "The request cannot be read"},
+	fault.Invalid:             {http.StatusUnprocessableEntity, "The request breaks rules"},
+	fault.TooLarge:            {http.StatusRequestEntityTooLarge, "The body is too large"},
+	fault.MediaType:           {http.StatusUnsupportedMediaType, "The body is not declared to be JSON"},
+	fault.KeyReused:           {http.StatusUnprocessableEntity, "The key came before with another body"},
+	fault.InProgress:          {http.StatusConflict, "The first request still runs"},
+	fault.Unauthenticated:     {http.StatusUnauthorized, "There is no token"},
+	fault.TokenInvalid:        {http.StatusUnauthorized, "The token is not good"},
+	fault.TokenExpired:        {http.StatusUnauthorized, "The token has expired"},
+	fault.InvalidCredentials:  {http.StatusUnauthorized, "User name or password is wrong"},
+	fault.Forbidden:           {http.StatusForbidden, "The caller may not do this"},
+	fault.PlanCeiling:         {http.StatusForbidden, "More than self-service gives"},
+	fault.TenantSuspended:     {http.StatusForbidden, "The tenant is suspended"},
+	fault.TenantInactive:      {http.StatusForbidden, "The tenant is paused"},
+	fault.TenantDeleting:      {http.StatusForbidden, "The tenant is being deleted"},
+	fault.UserNotConfirmed:    {http.StatusForbidden, "The account is not confirmed"},
+	fault.UserDisabled:        {http.StatusForbidden, "The account is disabled"},
+	fault.NewPasswordRequired: {http.StatusForbidden, "A new password is due"},
+	fault.NotFound:            {http.StatusNotFound, "There is no such thing"},
+	fault.MethodNotAllowed:    {http.StatusMethodNotAllowed, "The path does not take the method"},
+	fault.Conflict:            {http.StatusConflict, "Something else came first"},
+	fault.SlugTaken:           {http.StatusConflict, "The slug is taken"},
+	fault.EmailTaken:          {http.StatusConflict, "The e-mail address is taken"},
+	fault.UsernameTaken:       {http.StatusConflict, "The user name is taken"},
+	fault.SIPDomainTaken:      {http.StatusConflict, "The SIP domain is taken"},
+	fault.OperationRunning:    {http.StatusConflict, "An operation is running"},
+	fault.OperationNotFailed:  {http.StatusConflict, "The operation has not failed"},
+	fault.IllegalTransition:   {http.StatusConflict, "The status cannot become that"},
+	fault.Stale:               {http.StatusPreconditionFailed, "The version is not the present one"},
+	fault.QuotaExceeded:       {http.StatusTooManyRequests, "A limit is reached"},
+	fault.TooManyRequests:     {http.StatusTooManyRequests, "Too many requests"},
+}
+
+// internal is how an error without a kind is told.
+var internal = report{http.StatusInternalServerError, "Something failed that is ours to mend"}
+
+// Status returns the status and the title of a kind of failure, for the pages
+// that describe it.
+func Status(kind fault.Kind) (status int, title string, ok bool) {
+	r, ok := reports[kind]
+	return r.status, r.title, ok
 }
 
 // ProblemPath is where the page of a kind of problem is, below the API's URL.
@@ -80,14 +89,15 @@ type fieldView struct {
 func problem(err error, r *Request) *Response {
 	p := problemView{
 		Type:      ProblemPath + "internal",
-		Status:    http.StatusInternalServerError,
+		Title:     internal.title,
+		Status:    internal.status,
 		Instance:  r.path(),
 		RequestID: r.ID,
 	}
 	header := map[string]string{"content-type": "application/problem+json"}
 	if f, ok := errors.AsType[*fault.Error](err); ok {
 		p.Type = ProblemPath + string(f.Kind)
-		p.Status = statuses[f.Kind]
+		p.Status, p.Title = reports[f.Kind].status, reports[f.Kind].title
 		p.Detail = f.Detail
 		p.Members = f.Members
 		for _, field := range f.Fields {
@@ -103,7 +113,6 @@ func problem(err error, r *Request) *Response {
 	if allow, ok := p.Members["allow"].(string); ok && p.Status == http.StatusMethodNotAllowed {
 		header["allow"] = allow
 	}
-	p.Title = http.StatusText(p.Status)
 	return &Response{Status: p.Status, Header: header, Body: p}
 }
 

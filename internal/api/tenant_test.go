@@ -86,7 +86,7 @@ func TestGetTenant(t *testing.T) {
 		t.MetaData, t.CreatedAt = `{"b":1.50,"a":["é"]}`, t.CreatedAt.Add(time.Millisecond)
 		t.Secret = &tenant.SecretRef{Name: "secret-name", Version: "secret-version"}
 	})
-	notFound := problemBody(fault.NotFound, "Not Found", 404, `"detail":"there is no tenant \"`+acmeID+`\"",`+acmeEnd)
+	notFound := problemBody(fault.NotFound, "There is no such thing", 404, `"detail":"there is no tenant \"`+acmeID+`\"",`+acmeEnd)
 	for name, test := range map[string]struct {
 		tenant tenant.Tenant
 		caller AuthorizerContext
@@ -108,14 +108,14 @@ func TestGetTenant(t *testing.T) {
 		"nobody's":         {newAcme(func(t *tenant.Tenant) { t.ID = otherID }), asAdmin, acmeID, 404, notFound},
 		"deleting": {
 			newAcme(func(t *tenant.Tenant) { t.Status = tenant.Deleting }), asOwner, acmeID, 403,
-			problemBody(fault.TenantDeleting, "Forbidden", 403, `"detail":"the tenant is being deleted; a platform admin can restore it while its status is deleting",`+acmeEnd),
+			problemBody(fault.TenantDeleting, "The tenant is being deleted", 403, `"detail":"the tenant is being deleted; a platform admin can restore it while its status is deleting",`+acmeEnd),
 		},
 		"deleting, for a platform admin": {
 			newAcme(func(t *tenant.Tenant) { t.Status = tenant.Deleting }), asAdmin, acmeID, 200,
 			strings.Replace(acmeView, `"active"`, `"deleting"`, 1) + `,"meta_data":{}}`,
 		},
-		"a developer": {newAcme(nil), AuthorizerContext{Subject: "D", Role: identity.Developer}, acmeID, 403, problemBody(fault.Forbidden, "Forbidden", 403, `"detail":"your role, developer, may not do this",`+acmeEnd)},
-		"broken":      {newAcme(nil), asAdmin, "broken", 500, problemBody("internal", "Internal Server Error", 500, `"instance":"/tenants/broken","request_id":"R1"`)},
+		"a developer": {newAcme(nil), AuthorizerContext{Subject: "D", Role: identity.Developer}, acmeID, 403, problemBody(fault.Forbidden, "The caller may not do this", 403, `"detail":"your role, developer, may not do this",`+acmeEnd)},
+		"broken":      {newAcme(nil), asAdmin, "broken", 500, problemBody("internal", "Something failed that is ours to mend", 500, `"instance":"/tenants/broken","request_id":"R1"`)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := serve(t, GetTenant(&oneTenant{test.tenant}), sent{
@@ -190,22 +190,22 @@ func TestUpdateTenant(t *testing.T) {
 		},
 		"status":        {nil, asOwner, "", `{"status":"inactive"}`, 200, view(`"active"`, `"inactive"`) + `,"meta_data":{}}`},
 		"the version":   {nil, asOwner, `"7"`, `{}`, 200, acmeView + `,"meta_data":{}}`},
-		"another role":  {nil, asAgent, "", `{}`, 403, problemBody(fault.Forbidden, "Forbidden", 403, `"detail":"your role, agent, may not do this",`+acmeEnd)},
-		"another's":     {nil, asStranger, "", `{}`, 404, problemBody(fault.NotFound, "Not Found", 404, `"detail":"there is no tenant \"`+acmeID+`\"",`+acmeEnd)},
-		"stale":         {nil, asOwner, `"6"`, `{"name":"New"}`, 412, problemBody(fault.Stale, "Precondition Failed", 412, `"detail":"the tenant has changed since; get it again and look at what changed",`+acmeEnd)},
-		"stale, a word": {nil, asOwner, `"six"`, `{"name":"New"}`, 412, problemBody(fault.Stale, "Precondition Failed", 412, `"detail":"the tenant has changed since; get it again and look at what changed",`+acmeEnd)},
+		"another role":  {nil, asAgent, "", `{}`, 403, problemBody(fault.Forbidden, "The caller may not do this", 403, `"detail":"your role, agent, may not do this",`+acmeEnd)},
+		"another's":     {nil, asStranger, "", `{}`, 404, problemBody(fault.NotFound, "There is no such thing", 404, `"detail":"there is no tenant \"`+acmeID+`\"",`+acmeEnd)},
+		"stale":         {nil, asOwner, `"6"`, `{"name":"New"}`, 412, problemBody(fault.Stale, "The version is not the present one", 412, `"detail":"the tenant has changed since; get it again and look at what changed",`+acmeEnd)},
+		"stale, a word": {nil, asOwner, `"six"`, `{"name":"New"}`, 412, problemBody(fault.Stale, "The version is not the present one", 412, `"detail":"the tenant has changed since; get it again and look at what changed",`+acmeEnd)},
 		"provisioning": {
 			func(t *tenant.Tenant) { t.Status = tenant.Provisioning }, asOwner, "", `{"name":"New"}`, 409,
-			problemBody(fault.OperationRunning, "Conflict", 409, `"detail":"the tenant is still being provisioned; try again when it is active",`+acmeEnd+`,"operation_id":"operation-1"`),
+			problemBody(fault.OperationRunning, "An operation is running", 409, `"detail":"the tenant is still being provisioned; try again when it is active",`+acmeEnd+`,"operation_id":"operation-1"`),
 		},
-		"unknown": {nil, asOwner, "", `{"operation_id":"x","Status":"active"}`, 400, problemBody(fault.Malformed, "Bad Request", 400,
+		"unknown": {nil, asOwner, "", `{"operation_id":"x","Status":"active"}`, 400, problemBody(fault.Malformed, "The request cannot be read", 400,
 			`"detail":"the body has members that this operation does not take",`+acmeEnd+
 				`,"errors":[{"pointer":"#/Status","detail":"must be written status"},{"pointer":"#/operation_id","detail":"is not a member of this resource"}]`)},
 		"everything wrong": {
 			nil, asOwner, "",
 			`{"name":null,"retention_days":"90","limits":{"max_agents":-1,"max_contacts":null},"meta_data":null,"sip_enabled":true,"sip_password":"short",` +
 				`"slug":"other","id":"` + otherID + `","country":"ID","status":"deleting","monthly_usage_cents":1,"updated_at":"2026-11-22T01:30:00.000Z"}`,
-			422, problemBody(fault.Invalid, "Unprocessable Entity", 422, invalid+`,"errors":[`+
+			422, problemBody(fault.Invalid, "The request breaks rules", 422, invalid+`,"errors":[`+
 				`{"pointer":"#/limits/max_contacts","detail":"must not be null"},{"pointer":"#/name","detail":"must not be null"},`+
 				`{"pointer":"#/retention_days","detail":"must be an integer"},`+
 				`{"pointer":"#/country","detail":"cannot be changed"},{"pointer":"#/id","detail":"cannot be changed"},`+
@@ -218,15 +218,15 @@ func TestUpdateTenant(t *testing.T) {
 				`{"pointer":"#/sip_username","detail":"is required when sip_enabled is true"},`+
 				`{"pointer":"#/meta_data","detail":"must be an object"}]`),
 		},
-		"secrets that are null": {nil, asOwner, "", `{"sip_password":null,"webhook_secret":null}`, 422, problemBody(fault.Invalid, "Unprocessable Entity", 422, invalid+
+		"secrets that are null": {nil, asOwner, "", `{"sip_password":null,"webhook_secret":null}`, 422, problemBody(fault.Invalid, "The request breaks rules", 422, invalid+
 			`,"errors":[{"pointer":"#/sip_password","detail":"must not be null"},{"pointer":"#/webhook_secret","detail":"must not be null"}]`)},
-		"over the ceiling": {nil, asOwner, "", `{"limits":{"max_agents":4}}`, 403, problemBody(fault.PlanCeiling, "Forbidden", 403,
+		"over the ceiling": {nil, asOwner, "", `{"limits":{"max_agents":4}}`, 403, problemBody(fault.PlanCeiling, "More than self-service gives", 403,
 			`"detail":"this is more than you can give yourself; ask a platform admin",`+acmeEnd+
 				`,"errors":[{"pointer":"#/limits/max_agents","detail":"is 4, and the plan starter allows 3"}]`)},
 		"over the ceiling, by a platform admin": {nil, asAdmin, "", `{"limits":{"max_agents":4}}`, 200, view(`"max_agents":3`, `"max_agents":4`) + `,"meta_data":{}}`},
 		"an illegal status": {
 			func(t *tenant.Tenant) { t.Status, t.StatusReason = tenant.Suspended, new("unpaid") }, asAdmin, "", `{"status":"inactive"}`, 409,
-			problemBody(fault.IllegalTransition, "Conflict", 409, `"detail":"a tenant that is suspended cannot become inactive; it can become active, deleting",`+acmeEnd+
+			problemBody(fault.IllegalTransition, "The status cannot become that", 409, `"detail":"a tenant that is suspended cannot become inactive; it can become active, deleting",`+acmeEnd+
 				`,"allowed":["active","deleting"],"status_from":"suspended","status_to":"inactive"`),
 		},
 	} {

@@ -32,6 +32,7 @@ func TestKindsAndPages(t *testing.T) {
 		got = append(got, p.kind)
 		var value struct {
 			Type   string
+			Title  string
 			Status int
 		}
 		if err := p.example.Value.Decode(&value); err != nil {
@@ -39,6 +40,9 @@ func TestKindsAndPages(t *testing.T) {
 		}
 		if value.Type != api.ProblemPath+p.kind || value.Status != p.status {
 			t.Errorf("the example of %s has the type %s and the status %d, want %d", p.kind, value.Type, value.Status, p.status)
+		}
+		if _, title, known := api.Status(fault.Kind(p.kind)); known && (value.Title != title || p.example.Summary != title) {
+			t.Errorf("the title of %s is %q, its example says %q, its page %q", p.kind, title, value.Title, p.example.Summary)
 		}
 		for _, heading := range []string{"## Cause\n", "## What to do\n"} {
 			if strings.Count(p.example.Description, heading) != 1 {

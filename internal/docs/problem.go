@@ -31,7 +31,7 @@ func (doc *document) problems() []problem {
 // statusOf returns the status that a kind is answered with. A failure without a
 // kind is internal.
 func statusOf(kind string) int {
-	if status, ok := api.Statuses(fault.Kind(kind)); ok {
+	if status, _, ok := api.Status(fault.Kind(kind)); ok {
 		return status
 	}
 	return http.StatusInternalServerError

@@ -12,8 +12,8 @@ const (
 	me       = `{"user_id":"3f0c2a4e-5b1d-4c57-9a53-0f6f3a1c9b7e","username":"dewi","email":"dewi@nusantara.example","owner_id":null,"tenant_id":null,"role":"developer","impersonation":null}`
 	signIn   = `{"username":"dewi","password":"correct horse battery"}`
 	token    = `{"access_token":"a","refresh_token":"r","token_type":"Bearer","expires_in":3600,"tenant_id":null}`
-	notFound = `{"type":"/docs/problems/not-found","title":"Not Found","status":404,"instance":"/nowhere","request_id":"R1"}`
-	taken    = `{"type":"/docs/problems/slug-taken","title":"Conflict","status":409,"instance":"/auth/me","request_id":"R1"}`
+	notFound = `{"type":"/docs/problems/not-found","title":"There is no such thing","status":404,"instance":"/nowhere","request_id":"R1"}`
+	taken    = `{"type":"/docs/problems/slug-taken","title":"The slug is taken","status":409,"instance":"/auth/me","request_id":"R1"}`
 )
 
 // An exchange is a request and its answer, as far as a case differs from a
@@ -52,7 +52,7 @@ func TestCheck(t *testing.T) {
 		"no content":          {exchange{"POST", "/auth/logout", "", "", 204, http.Header{"X-Request-Id": {"R1"}}, ""}, ""},
 		"not modified":        {exchange{"GET", "/docs/problems/stale", "", "", 304, tag, ""}, ""},
 		"query fits":          {exchange{"GET", "/tenants?limit=5&status_filter=active", "", "", 200, jsonHeader(), "[]"}, ""},
-		"refused request":     {exchange{"POST", "/auth/token", "not JSON", "", 400, problemHeader(), strings.ReplaceAll(notFound, "not-found\",\"title\":\"Not Found\",\"status\":404", "malformed\",\"title\":\"Bad Request\",\"status\":400")}, ""},
+		"refused request":     {exchange{"POST", "/auth/token", "not JSON", "", 400, problemHeader(), strings.ReplaceAll(notFound, "not-found\",\"title\":\"There is no such thing\",\"status\":404", "malformed\",\"title\":\"The request cannot be read\",\"status\":400")}, ""},
 		"preflight":           {exchange{"OPTIONS", "/auth/me", "", "", 204, http.Header{}, ""}, ""},
 		"no such path":        {exchange{"GET", "/nowhere", "", "", 404, problemHeader(), notFound}, ""},
 		"no such method":      {exchange{"HEAD", "/auth/me", "", "", 405, problemHeader(), ""}, ""},
