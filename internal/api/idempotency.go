@@ -59,8 +59,14 @@ func (i *Idempotency) once(ctx context.Context, op Operation, r *Request) (*Resp
 		return resp, err
 	}
 	resp, err = call(ctx, op.Handle, r)
-	if errors.Is(err, idempotency.ErrRecorded) {
-		return i.replay(ctx, r.once)
+	if err == nil {
+		return resp, nil
+	}
+	// A twin of the request may have been first, and so have changed what this
+	// one failed at.
+	replayed, err2 := i.replay(ctx, r.once)
+	if err2 == nil || errors.Is(err2, fault.KeyReused) {
+		return replayed, err2
 	}
 	return resp, err
 }

@@ -84,8 +84,8 @@ func newAccount(username *string, of []types.AttributeType, status types.UserSta
 
 // AdminCreate makes an account for somebody: with a password, or else Cognito
 // mails them an invitation. Where the account is there already it stays, but for
-// the password, which is set again. It fails with fault.Invalid if the pool's
-// policy does not allow the password.
+// the password, which is set again. It fails with fault.Invalid if the pool does
+// not take the address, or its policy does not allow the password.
 func (d *Directory) AdminCreate(ctx context.Context, username, email, password string) (identity.UserID, error) {
 	in := &cognitoidentityprovider.AdminCreateUserInput{
 		UserPoolId:             &d.poolID,
@@ -111,6 +111,9 @@ func (d *Directory) createOrFind(ctx context.Context, in *cognitoidentityprovide
 	if _, ok := errors.AsType[*types.UsernameExistsException](err); ok {
 		found, err := d.Find(ctx, *in.Username)
 		return found.ID, err
+	}
+	if _, ok := errors.AsType[*types.InvalidParameterException](err); ok {
+		return "", invalid(failure("create an account", err), "#/email", "is not one that the user pool takes")
 	}
 	if err != nil {
 		return "", failure("create an account", err)

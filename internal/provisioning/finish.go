@@ -193,7 +193,7 @@ func hint(step, code string) string {
 	case step == stepDatabase && code == codeNotReady:
 		return "see whether the account may have another table, then POST /operations/{id}/retry"
 	case step == stepIdentity && kind == fault.Invalid:
-		return "retry with an admin_password that the user pool's policy allows"
+		return "retry with an admin_password that the user pool's policy allows; the admin_email cannot be changed"
 	case step == stepIdentity && slices.Contains([]fault.Kind{fault.Conflict, fault.EmailTaken, fault.UsernameTaken}, kind):
 		return "remove the account that has the name or the e-mail address, then POST /operations/{id}/retry"
 	case step == stepSIP && kind == fault.Invalid:
