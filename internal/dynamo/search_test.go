@@ -7,9 +7,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tenantry/tenantry/internal/dynamo"
+	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/page"
+	"github.com/tenantry/tenantry/internal/provisioning"
 	"github.com/tenantry/tenantry/internal/tenant"
 )
+
+// withID gives a creation an id. Texts that are longer than keys are in the order
+// of ids.
+func withID(id identity.TenantID, c provisioning.Creation) provisioning.Creation {
+	c.Tenant.ID, c.Operation.TenantID = id, id
+	return c
+}
 
 func TestSearch(t *testing.T) {
 	t.Parallel()
@@ -23,8 +32,8 @@ func TestSearch(t *testing.T) {
 		newCreation("Zebra", "zebra"),
 		newCreation("Straße 7", "street"),
 		newCreation("Ａｃｍｅ wide", "wide"), // folds to acme wide
-		newCreation(long+"a", "long-a"),
-		newCreation(long+"b", "long-b"),
+		withID("00000000-0000-4000-8000-00000000000a", newCreation(long+"a", "long-a")),
+		withID("00000000-0000-4000-8000-00000000000b", newCreation(long+"b", "long-b")),
 	)
 	gone := create(t, tenants, newCreation("Acme gone", "acme-gone"))[0]
 	change(t, tenants, gone, func(t *tenant.Tenant) { t.Status = tenant.Deleted })
