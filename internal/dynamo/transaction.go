@@ -99,7 +99,7 @@ func (tx *transaction) add(w types.TransactWriteItem, unmet error, errs ...error
 
 // run makes the writes. Where conditions do not hold it returns the error of
 // the first, in the order in which the writes were added. A transaction that
-// met another on the same items is tried again.
+// met another on the same items, or too many requests, is tried again.
 func (tx *transaction) run(ctx context.Context) error {
 	if tx.err != nil {
 		return fmt.Errorf("marshal a transaction: %w", tx.err)
@@ -113,7 +113,7 @@ func (tx *transaction) run(ctx context.Context) error {
 		if unmet := tx.firstUnmet(canceled.CancellationReasons); unmet != nil {
 			return unmet
 		}
-		if !conflicted(canceled.CancellationReasons) || attempt == transactionAttempts {
+		if !passing(canceled.CancellationReasons) || attempt == transactionAttempts {
 			return err
 		}
 		if err := sleep(ctx, rand.N(min(transactionBackoff<<attempt, longestBackoff))); err != nil { //nolint:gosec // spreads attempts, keeps no secret
@@ -131,10 +131,12 @@ func (tx *transaction) firstUnmet(reasons []types.CancellationReason) error {
 	return nil
 }
 
-func conflicted(reasons []types.CancellationReason) bool {
+// passing reports whether nothing but what passes kept a transaction from taking
+// effect. The SDK, which tries again what is throttled, does not look at reasons.
+func passing(reasons []types.CancellationReason) bool {
 	for _, reason := range reasons {
 		switch aws.ToString(reason.Code) {
-		case "None", "TransactionConflict":
+		case "None", "TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError":
 		default:
 			return false
 		}
