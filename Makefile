@@ -1,5 +1,6 @@
-# What runs locally and what is deployed are built alike.
-RELEASE := CGO_ENABLED=0 go build -tags=lambda.norpc -trimpath -ldflags="-s -w"
+# What runs locally and what is deployed are built alike. That -s implies -w.
+FLAGS := CGO_ENABLED=0 GOFLAGS="-tags=lambda.norpc -trimpath -ldflags=-s"
+RELEASE := $(FLAGS) go build
 
 # Programs that checks need. They live in a folder of their own, at the versions
 # that infra/lint pins.
@@ -14,6 +15,7 @@ help:
 	@echo "make check    lint code, templates and workflows"
 	@echo "make build    build the functions into bin/"
 	@echo "make bench    measure"
+	@echo "make deploy   build for AWS and deploy with the SAM CLI (STAGE, a section of samconfig.toml: dev)"
 
 # The functions, one executable each.
 .PHONY: build
@@ -46,7 +48,16 @@ check: $(LINT)/stamp
 	go tool staticcheck ./...
 	$(LINT)/golangci-lint run
 	$(LINT)/venv/bin/cfn-lint template.yaml infra/*.yaml
+	go test ./internal/arch # which package may import which
 	for f in infra/workflows/*.asl.json; do node $(LINT)/node_modules/asl-validator/dist/bin/asl-validator.js --json-path "$$f" || exit 1; done
+
+# SAM builds each function in place, with the flags from the environment.
+STAGE ?= dev
+
+.PHONY: deploy
+deploy:
+	$(FLAGS) sam build --parallel --config-env $(STAGE)
+	sam deploy --config-env $(STAGE)
 
 $(LINT)/stamp: infra/lint/go.mod infra/lint/go.sum infra/lint/package-lock.json infra/lint/requirements.txt
 	@echo "Installing the linters; the first time takes some minutes."
