@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/provisioning"
 	"github.com/tenantry/tenantry/internal/tenant"
@@ -43,7 +44,7 @@ func (s *Tenants) creation(c provisioning.Creation) *transaction {
 	t := c.Tenant
 	tx := s.begin()
 	if c.Receipt != nil {
-		tx.putRecord(*c.Receipt)
+		tx.put(newRecordItem(*c.Receipt), idempotency.ErrRecorded)
 	}
 	tx.put(newTenantItem(t), fault.New(fault.Conflict, "there is a tenant %q already", t.ID))
 	tx.put(newCountersItem(t), errLost(t.ID, "counters"))

@@ -90,7 +90,7 @@ func (s *Operations) Save(ctx context.Context, before, after operation.Operation
 func (s *Operations) SaveWithTenant(ctx context.Context, before, after operation.Operation, tBefore, tAfter tenant.Tenant, receipt *idempotency.Record) error {
 	tx := s.begin()
 	if receipt != nil {
-		tx.putRecord(*receipt)
+		tx.put(newRecordItem(*receipt), idempotency.ErrRecorded)
 	}
 	tx.replaceOperation(before, after)
 	tx.replaceTenant(tBefore, tAfter)

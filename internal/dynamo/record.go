@@ -30,12 +30,6 @@ func (s *Records) Find(ctx context.Context, scope idempotency.Scope) (idempotenc
 	return item.record(scope), nil
 }
 
-// putRecord adds the write of an answer, in place of one that has expired.
-func (tx *transaction) putRecord(r idempotency.Record) {
-	tx.write(newRecordItem(r), "attribute_not_exists(pk) OR expires_at <= :now",
-		map[string]any{":now": time.Now().Unix()}, idempotency.ErrRecorded)
-}
-
 // A recordItem is an answer as it is stored. DynamoDB deletes it some time after
 // it has expired.
 type recordItem struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -25,14 +26,22 @@ type transaction struct {
 	table  *Table
 	writes []types.TransactWriteItem
 	unmet  []error
+	firsts map[int]key // of the writes that must be the first with their key
 	err    error
 }
 
-func (t *Table) begin() *transaction { return &transaction{table: t} }
+func (t *Table) begin() *transaction { return &transaction{table: t, firsts: map[int]key{}} }
 
-// put writes an item where there is none with its key.
+// put writes an item where there is none with its key. One that has expired is
+// none.
 func (tx *transaction) put(item any, taken error) {
-	tx.write(item, "attribute_not_exists(pk)", nil, taken)
+	tx.write(item, "attribute_not_exists(pk) OR expires_at <= :now", map[string]any{":now": time.Now().Unix()}, taken)
+	var k key
+	last := len(tx.writes) - 1
+	if err := attributevalue.UnmarshalMap(tx.writes[last].Put.Item, &k); err != nil {
+		tx.err = errors.Join(tx.err, err)
+	}
+	tx.firsts[last] = k
 }
 
 // replace writes an item in place of one whose version is before.
@@ -116,6 +125,9 @@ func (tx *transaction) run(ctx context.Context) error {
 		if !passing(canceled.CancellationReasons) || attempt == transactionAttempts {
 			return err
 		}
+		if lost := tx.overtaken(ctx, canceled.CancellationReasons); lost != nil {
+			return lost
+		}
 		if err := sleep(ctx, rand.N(min(transactionBackoff<<attempt, longestBackoff))); err != nil { //nolint:gosec // spreads attempts, keeps no secret
 			return err
 		}
@@ -129,6 +141,34 @@ func (tx *transaction) firstUnmet(reasons []types.CancellationReason) error {
 		}
 	}
 	return nil
+}
+
+// overtaken returns the error of the first write that must be the first with its
+// key, and met another that was, or nil. In a crowd that wants one key it spares
+// all but one the attempts that they would lose.
+//
+// It reads the items backwards: those of one transaction come about at once, so
+// where a later one is seen, the earlier ones are seen too.
+func (tx *transaction) overtaken(ctx context.Context, reasons []types.CancellationReason) error {
+	var lost error
+	for i, reason := range slices.Backward(reasons) {
+		k, first := tx.firsts[i]
+		if !first || aws.ToString(reason.Code) != "TransactionConflict" {
+			continue
+		}
+		var item struct {
+			ExpiresAt int64 `dynamodbav:"expires_at"`
+		}
+		err := tx.table.get(ctx, k, &item)
+		switch {
+		case errors.Is(err, errNoItem):
+		case err != nil:
+			return err
+		case item.ExpiresAt == 0 || item.ExpiresAt > time.Now().Unix():
+			lost = tx.unmet[i]
+		}
+	}
+	return lost
 }
 
 // passing reports whether nothing but what passes kept a transaction from taking

@@ -98,10 +98,11 @@ func TestAnothersTenant(t *testing.T) {
 	stranger.do("GET", "/tenants", nil).problem(403, "forbidden")
 	stranger.do("POST", "/tenants", `{"name":"More"}`).problem(403, "forbidden")
 	owner := c.signIn(username, password)
-	operations := owner.do("GET", "/tenants/"+id+"/operations", nil).must(200)
-	if len(operations.List) != 1 {
-		t.Fatalf("got %s, want one operation", operations.Raw)
-	}
+	var operations *answer
+	eventually(t, "the operation was listed", func() bool {
+		operations = owner.do("GET", "/tenants/"+id+"/operations", nil).must(200)
+		return len(operations.List) == 1
+	})
 	operation, _ := operations.List[0]["id"].(string)
 	owner.do("GET", "/operations/"+operation, nil).must(200)
 	stranger.do("GET", "/operations/"+operation, nil).problem(404, "not-found")
