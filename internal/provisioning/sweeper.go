@@ -85,9 +85,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	now := time.Now()
 	errs := []error{s.sweepOperations(ctx, now), s.sweepAccounts(ctx, now)}
 	if now.Minute() == 0 {
-		errs = append(errs,
-			s.Inventory.OperationSecrets(ctx, secretsAge, s.sweepPasswords(ctx)),
-			s.Inventory.TenantSecrets(ctx, secretsAge, s.sweepCredentials(ctx)))
+		errs = append(errs, s.sweepSecrets(ctx))
 	}
 	return errors.Join(errs...)
 }
@@ -201,6 +199,14 @@ func (s *Sweeper) removeAccount(ctx context.Context, a RejectedAccount) error {
 		return err
 	}
 	return s.Due.Forget(ctx, a)
+}
+
+// sweepSecrets removes secrets that no row names.
+func (s *Sweeper) sweepSecrets(ctx context.Context) error {
+	return errors.Join(
+		s.Inventory.OperationSecrets(ctx, secretsAge, s.sweepPasswords(ctx)),
+		s.Inventory.TenantSecrets(ctx, secretsAge, s.sweepCredentials(ctx)),
+	)
 }
 
 // sweepPasswords removes passwords that their operation does not name.

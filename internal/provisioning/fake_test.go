@@ -1,0 +1,319 @@
+package provisioning_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/operation"
+	"github.com/tenantry/tenantry/internal/provisioning"
+	"github.com/tenantry/tenantry/internal/tenant"
+)
+
+// A fate is what becomes of a call.
+type fate string
+
+const (
+	refused      fate = "refused"       // nothing is done
+	lost         fate = "lost"          // it is done, and the answer is lost
+	killedBefore fate = "killed before" // the process dies and does not make it
+	killedAfter  fate = "killed after"  // the process dies before the answer
+)
+
+var errInjected = errors.New("injected: arn:aws:secret")
+
+// A process makes calls, of which some fail.
+type process struct {
+	mu    sync.Mutex
+	calls []string
+	// decide says what becomes of a call by its name and its number, which counts
+	// from 1; nil lets all pass.
+	decide func(name string, n int) fate
+	kill   context.CancelFunc
+}
+
+// start returns the context of a new process, and what ends it.
+func (p *process) start(ctx context.Context) (context.Context, context.CancelFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	ctx, p.kill = context.WithCancel(ctx)
+	return ctx, p.kill
+}
+
+// call makes a call, as far as it gets.
+func (p *process) call(ctx context.Context, name string, do func() error) error {
+	p.mu.Lock()
+	p.calls = append(p.calls, name)
+	end, kill := fate(""), p.kill
+	if p.decide != nil {
+		end = p.decide(name, len(p.calls))
+	}
+	p.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	switch end {
+	case refused:
+		return errInjected
+	case lost:
+		_ = do()
+		return errInjected
+	case killedBefore:
+		kill()
+		return ctx.Err()
+	case killedAfter:
+		_ = do()
+		kill()
+		return ctx.Err()
+	}
+	return do()
+}
+
+// databases is where tables are on their way in and out until the next call.
+type databases struct {
+	*process
+	tables map[string]*table
+}
+
+type table struct {
+	operation operation.ID
+	state     string // creating, active or deleting
+}
+
+func (d *databases) Name(t tenant.Tenant) string { return "table-" + t.Slug }
+
+func (d *databases) Create(ctx context.Context, t tenant.Tenant, id operation.ID) error {
+	return d.call(ctx, "CreateTable", func() error {
+		made := d.tables[d.Name(t)]
+		switch {
+		case made == nil:
+			d.tables[d.Name(t)] = &table{id, "creating"}
+			return operation.ErrNotReady
+		case made.operation != id:
+			return fault.New(fault.Conflict, "there is a table %s already", d.Name(t))
+		case made.state == "deleting":
+			delete(d.tables, d.Name(t))
+			return operation.ErrNotReady
+		}
+		made.state = "active"
+		return nil
+	})
+}
+
+func (d *databases) Delete(ctx context.Context, t tenant.Tenant, id operation.ID) error {
+	return d.call(ctx, "DeleteTable", func() error {
+		made := d.tables[d.Name(t)]
+		switch {
+		case made == nil || made.operation != id:
+			return nil
+		case made.state == "deleting":
+			delete(d.tables, d.Name(t))
+			return nil
+		}
+		made.state = "deleting"
+		return operation.ErrNotReady
+	})
+}
+
+// directory is accounts by their user names.
+type directory struct {
+	*process
+	accounts map[string]*account
+}
+
+type account struct {
+	id              identity.UserID
+	email, password string
+}
+
+func (d *directory) AdminCreate(ctx context.Context, username, email, password string) (identity.UserID, error) {
+	err := d.call(ctx, "AdminCreateUser", func() error {
+		if d.accounts[username] == nil {
+			d.accounts[username] = &account{id: identity.UserID(uuid.NewString()), email: email}
+		}
+		return nil
+	})
+	if err != nil || password == "" {
+		return d.id(username), err
+	}
+	return d.id(username), d.call(ctx, "AdminSetUserPassword", func() error {
+		if len(password) > 72 {
+			return fault.Fields{{Pointer: "#/password", Detail: "must be as the password policy asks"}}.Err()
+		}
+		d.accounts[username].password = password
+		return nil
+	})
+}
+
+func (d *directory) id(username string) identity.UserID {
+	if a := d.accounts[username]; a != nil {
+		return a.id
+	}
+	return ""
+}
+
+func (d *directory) AdminDelete(ctx context.Context, username string) error {
+	return d.call(ctx, "AdminDeleteUser", func() error {
+		delete(d.accounts, username)
+		return nil
+	})
+}
+
+func (d *directory) Remove(ctx context.Context, a provisioning.RejectedAccount) error {
+	if d.id(a.Username) != a.ID {
+		return nil
+	}
+	return d.AdminDelete(ctx, a.Username)
+}
+
+// credentials is the secrets of tenants, whose names do not come back.
+type credentials struct {
+	*process
+	secrets map[string]tenant.Secrets
+	used    map[string]bool
+}
+
+func (c *credentials) name(id identity.TenantID, attempt string) string {
+	return string(id) + "/" + attempt
+}
+
+func (c *credentials) Create(ctx context.Context, id identity.TenantID, attempt string, s tenant.Secrets) (tenant.SecretRef, error) {
+	name := c.name(id, attempt)
+	return tenant.SecretRef{Name: name, Version: "1"}, c.call(ctx, "CreateTenantSecret", func() error {
+		if old, there := c.secrets[name]; there && !reflect.DeepEqual(old, s) || !there && c.used[name] {
+			return fmt.Errorf("the name %s is taken", name)
+		}
+		c.secrets[name], c.used[name] = s, true
+		return nil
+	})
+}
+
+func (c *credentials) Delete(ctx context.Context, id identity.TenantID, attempt string) error {
+	return c.call(ctx, "DeleteTenantSecret", func() error {
+		delete(c.secrets, c.name(id, attempt))
+		return nil
+	})
+}
+
+// vault is passwords by the names of their secrets.
+type vault struct {
+	*process
+	mu      sync.Mutex
+	secrets map[string]provisioning.Passwords
+}
+
+func (v *vault) Keep(ctx context.Context, id operation.ID, p provisioning.Passwords) (string, error) {
+	name := string(id) + "/" + uuid.NewString()
+	return name, v.call(ctx, "CreateSecret", func() error {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.secrets[name] = p
+		return nil
+	})
+}
+
+func (v *vault) Open(ctx context.Context, name string) (p provisioning.Passwords, err error) {
+	return p, v.call(ctx, "GetSecretValue", func() error {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		var there bool
+		if p, there = v.secrets[name]; !there {
+			return provisioning.ErrNoPasswords
+		}
+		return nil
+	})
+}
+
+func (v *vault) Drop(ctx context.Context, name string) error {
+	return v.call(ctx, "DeleteSecret", func() error {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		delete(v.secrets, name)
+		return nil
+	})
+}
+
+// inventory takes every secret for one that is old.
+type inventory struct {
+	vault       *vault
+	credentials *credentials
+}
+
+func (i inventory) OperationSecrets(_ context.Context, _ time.Duration, use func(operation.ID, string) error) error {
+	for _, name := range slices.Sorted(maps.Keys(i.vault.secrets)) {
+		id, _, _ := strings.Cut(name, "/")
+		if err := use(operation.ID(id), name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (i inventory) TenantSecrets(_ context.Context, _ time.Duration, use func(identity.TenantID, string) error) error {
+	for _, name := range slices.Sorted(maps.Keys(i.credentials.secrets)) {
+		id, _, _ := strings.Cut(name, "/")
+		if err := use(identity.TenantID(id), name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (i inventory) Drop(ctx context.Context, name string) error {
+	delete(i.credentials.secrets, name)
+	return i.vault.Drop(ctx, name)
+}
+
+// machine is executions by their names: whether they run.
+type machine struct {
+	*process
+	running map[string]bool
+}
+
+func execution(id operation.ID, attempt int) string { return fmt.Sprintf("%s-%d", id, attempt) }
+
+func (m *machine) Start(ctx context.Context, id operation.ID, attempt int) error {
+	return m.call(ctx, "StartExecution", func() error {
+		if _, started := m.running[execution(id, attempt)]; !started {
+			m.running[execution(id, attempt)] = true
+		}
+		return nil
+	})
+}
+
+func (m *machine) State(ctx context.Context, id operation.ID, attempt int) (started, running bool, err error) {
+	err = m.call(ctx, "DescribeExecution", func() error {
+		running, started = m.running[execution(id, attempt)]
+		return nil
+	})
+	return started, running, err
+}
+
+// due is work that every sweep finds due.
+type due struct {
+	operations []operation.ID
+	accounts   []provisioning.RejectedAccount
+}
+
+func (d *due) DueOperations(context.Context, time.Time) ([]operation.ID, error) {
+	return d.operations, nil
+}
+
+func (d *due) RejectedAccounts(context.Context, time.Time) ([]provisioning.RejectedAccount, error) {
+	return slices.Clone(d.accounts), nil
+}
+
+func (d *due) Forget(_ context.Context, a provisioning.RejectedAccount) error {
+	d.accounts = slices.DeleteFunc(d.accounts, func(b provisioning.RejectedAccount) bool { return a == b })
+	return nil
+}
