@@ -166,8 +166,5 @@ var kinds = []Kind{
 	QuotaExceeded, TooManyRequests,
 }
 
-// Kinds returns every kind there is.
-func Kinds() []Kind { return slices.Clone(kinds) }
-
 // Known reports whether k is one of the kinds.
 func (k Kind) Known() bool { return slices.Contains(kinds, k) }
