@@ -24,10 +24,10 @@ import (
 type fate string
 
 const (
-	refused      fate = "refused"       // nothing is done
-	lost         fate = "lost"          // it is done, and the answer is lost
-	killedBefore fate = "killed before" // the process dies and does not make it
-	killedAfter  fate = "killed after"  // the process dies before the answer
+	refused fate = "refused" // nothing is done
+	lost    fate = "lost"    // it is done, and the answer is lost
+	killed  fate = "killed"  // it is done, and the process dies
+	unmade  fate = "unmade"  // the process dies before
 )
 
 var errInjected = errors.New("injected: arn:aws:secret")
@@ -68,10 +68,10 @@ func (p *process) call(ctx context.Context, name string, do func() error) error 
 	case lost:
 		_ = do()
 		return errInjected
-	case killedBefore:
+	case unmade:
 		kill()
 		return ctx.Err()
-	case killedAfter:
+	case killed:
 		_ = do()
 		kill()
 		return ctx.Err()
