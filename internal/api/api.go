@@ -55,6 +55,7 @@ func (s *Server) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		return nil, fmt.Errorf("read the gateway's event: %w", err)
 	}
 	r, err := newRequest(&e)
+	ctx = context.WithValue(ctx, requestIDKey{}, r.ID)
 	var resp *Response
 	if err == nil {
 		resp, err = s.answer(ctx, r)
@@ -69,6 +70,15 @@ func (s *Server) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	return resp.encode()
 }
 
+type requestIDKey struct{}
+
+// RequestID returns the id of the request that ctx belongs to, or "". It is that
+// of the header X-Request-Id.
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
 // answer does what an operation declares of itself, and calls its handler.
 func (s *Server) answer(ctx context.Context, r *Request) (*Response, error) {
 	if err := s.op.admit(r); err != nil {
@@ -81,7 +91,7 @@ func (s *Server) answer(ctx context.Context, r *Request) (*Response, error) {
 	}
 	var resp *Response
 	var err error
-	if s.op.Idempotency != nil && r.Header("idempotency-key") != "" {
+	if _, keyed := r.headers["idempotency-key"]; keyed && s.op.Idempotency != nil {
 		resp, err = s.op.Idempotency.once(ctx, s.op, r)
 	} else {
 		resp, err = call(ctx, s.op.Handle, r)
@@ -99,6 +109,8 @@ func (op Operation) admit(r *Request) error {
 		return nil
 	case r.credential != "":
 		return credentialFault(r.credential)
+	case r.expired(time.Now()):
+		return credentialFault(fault.TokenExpired)
 	case r.Caller.Anonymous():
 		return fault.New(fault.Unauthenticated, "send a token in the header Authorization: Bearer …")
 	case !op.Allow.Allows(r.Caller):

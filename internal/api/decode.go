@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"reflect"
@@ -36,7 +35,7 @@ func Decode[T any](r *Request) (T, fault.Fields, error) {
 	}
 	d := decoder{}
 	d.object(r.Body, "", reflect.ValueOf(&v).Elem())
-	if err := malformed("the body has members that this operation does not take", d.unknown); err != nil {
+	if err := malformed("the body has members that this operation does not take", d.refused); err != nil {
 		return v, nil, err
 	}
 	return v, d.faults, nil
@@ -57,9 +56,9 @@ func (r *Request) checkBody() error {
 	if len(r.Body) > maxBody {
 		return fault.New(fault.TooLarge, "the body is %d bytes, and at most %d are read", len(r.Body), maxBody)
 	}
-	mediaType, _, err := mime.ParseMediaType(r.Header("content-type"))
-	if err != nil || mediaType != jsonType {
-		return fault.New(fault.MediaType, "send the body with Content-Type: %s", jsonType)
+	mediaType, params, err := mime.ParseMediaType(r.Header("content-type"))
+	if err != nil || mediaType != jsonType || !isUTF8(params["charset"]) {
+		return fault.New(fault.MediaType, "send the body with Content-Type: %s, in UTF-8", jsonType)
 	}
 	return checkJSON(r.Body)
 }
@@ -72,7 +71,7 @@ func checkJSON(text []byte) error {
 	for {
 		token, err := dec.ReadToken()
 		if err != nil {
-			return fault.Wrap(err, fault.Malformed, "the body is not JSON: %s", syntaxDetail(err))
+			return syntaxFault(err)
 		}
 		if dec.StackDepth() > maxNesting {
 			return fault.New(fault.Malformed, "the body is nested over %d deep", maxNesting)
@@ -93,18 +92,27 @@ func checkJSON(text []byte) error {
 	}
 }
 
-// syntaxDetail says what is wrong with a text that is not JSON, in words that
-// show nothing of the text itself, which may hold a password.
-func syntaxDetail(err error) string {
-	var at *jsontext.SyntacticError
+// syntaxFault says what is wrong with a text that is not JSON as we read it, in
+// words that show no value, which may be a password.
+func syntaxFault(err error) error {
+	at, ok := errors.AsType[*jsontext.SyntacticError](err)
 	switch {
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		return "a member is there twice"
-	case errors.As(err, &at):
-		return fmt.Sprintf("see byte %d", at.ByteOffset)
+	case ok && errors.Is(err, jsontext.ErrDuplicateName):
+		return &fault.Error{
+			Kind:   fault.Malformed,
+			Detail: "the body has a member twice",
+			Fields: fault.Fields{{Pointer: pointer(at.JSONPointer), Detail: "must be there once"}},
+			Err:    err,
+		}
+	case ok:
+		return fault.Wrap(err, fault.Malformed, "the body is not JSON: see byte %d", at.ByteOffset)
 	}
-	return "it ends too early"
+	return fault.Wrap(err, fault.Malformed, "the body is not JSON: it ends too early")
 }
+
+// isUTF8 reports whether a charset parameter, if there is one, names the encoding
+// that JSON has (RFC 8259, section 8.1).
+func isUTF8(charset string) bool { return charset == "" || strings.EqualFold(charset, "utf-8") }
 
 func isControl(r rune) bool {
 	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r >= 0x7f && r < 0xa0
@@ -114,7 +122,7 @@ func isControl(r rune) bool {
 // not hide the next.
 type decoder struct {
 	faults  fault.Fields // members of a wrong type
-	unknown fault.Fields // members that are not there to be set
+	refused fault.Fields // members that are not there to be set, or hold what no text may
 }
 
 // target is a patch.Field, whatever its type.
@@ -134,7 +142,7 @@ func (d *decoder) object(text jsontext.Value, at jsontext.Pointer, into reflect.
 	for _, name := range sortedKeys(members) {
 		field, ok := fields[name]
 		if !ok {
-			d.unknown.Add(pointer(at.AppendToken(name)), "%s", unknownDetail(name, fields))
+			d.refused.Add(pointer(at.AppendToken(name)), "%s", unknownDetail(name, fields))
 			continue
 		}
 		d.member(members[name], at.AppendToken(name), into.FieldByIndex(field))
@@ -156,6 +164,10 @@ func (d *decoder) member(text jsontext.Value, at jsontext.Pointer, into reflect.
 	}
 	if err := json.Unmarshal(text, into.Addr().Interface()); err != nil {
 		d.faults.Add(pointer(at), "must be %s", typeName(into.Type()))
+		return
+	}
+	if s := reflect.Indirect(into); s.Kind() == reflect.String && strings.ContainsAny(s.String(), "\t\r\n") {
+		d.refused.Add(pointer(at), "must not hold tabs or line breaks")
 	}
 }
 

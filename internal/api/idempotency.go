@@ -46,7 +46,7 @@ type onceOnly struct {
 // which leaves a record in the transaction that takes effect (see Receipt).
 func (i *Idempotency) once(ctx context.Context, op Operation, r *Request) (*Response, error) {
 	key := r.Header("idempotency-key")
-	if len(key) > maxKey || !isVisibleASCII(key) {
+	if key == "" || len(key) > maxKey || !isVisibleASCII(key) {
 		return nil, fault.New(fault.Malformed, "the Idempotency-Key must be 1 to %d visible ASCII characters", maxKey)
 	}
 	hash, err := i.bodyHash(ctx, r.Body)

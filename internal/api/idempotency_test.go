@@ -86,7 +86,7 @@ func TestIdempotency(t *testing.T) {
 		"another key":             {caller, "/count", "key2", `{"name":"Acme"}`, 202, `{"effect":2}`, false},
 		"another caller":          {AuthorizerContext{Subject: "V", Role: identity.PlatformAdmin}, "/count", "key", `{"name":"Acme"}`, 202, `{"effect":2}`, false},
 		"another path":            {caller, "/other", "key", `{"name":"Acme"}`, 202, `{"effect":2}`, false},
-		"no key":                  {caller, "/count", "", `{"name":"Acme"}`, 202, `{"effect":2}`, false},
+		"an empty key":            {caller, "/count", "", `{}`, 400, "the Idempotency-Key must be 1 to 255 visible ASCII characters", false},
 		"a key with a space":      {caller, "/count", "a key", `{}`, 400, "the Idempotency-Key must be 1 to 255 visible ASCII characters", false},
 		"a key of 256":            {caller, "/count", strings.Repeat("k", 256), `{}`, 400, "the Idempotency-Key must be 1 to 255 visible ASCII characters", false},
 		"a key that is not ASCII": {caller, "/count", "ü", `{}`, 400, "the Idempotency-Key must be 1 to 255 visible ASCII characters", false},

@@ -21,7 +21,6 @@ func (s *Server) observe(ctx context.Context, start time.Time, r *Request, resp 
 		slog.Int64("Latency", time.Since(start).Milliseconds()),
 		slog.Int("Faults", faults),
 		slog.Int("status", resp.Status),
-		slog.String("gateway_request_id", r.ID),
 	}
 	if !r.Caller.Anonymous() {
 		attrs = append(attrs, slog.String("caller", string(r.Caller.Subject)))

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"time"
 
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
@@ -89,16 +88,16 @@ type operationView struct {
 	Attempt   int               `json:"attempt"`
 	Steps     []stepView        `json:"steps"`
 	Error     *failureView      `json:"error"`
-	CreatedAt time.Time         `json:"created_at"`
-	EndedAt   *time.Time        `json:"ended_at"`
+	CreatedAt timestamp         `json:"created_at"`
+	EndedAt   *timestamp        `json:"ended_at"`
 }
 
 type stepView struct {
 	Name      string          `json:"name"`
 	State     operation.State `json:"state"`
 	Attempts  int             `json:"attempts"`
-	StartedAt *time.Time      `json:"started_at"`
-	EndedAt   *time.Time      `json:"ended_at"`
+	StartedAt *timestamp      `json:"started_at"`
+	EndedAt   *timestamp      `json:"ended_at"`
 	Error     *string         `json:"error"`
 }
 
@@ -117,8 +116,8 @@ func newOperationView(o operation.Operation) operationView {
 		State:     o.State,
 		Attempt:   o.Attempt,
 		Error:     (*failureView)(o.Failure),
-		CreatedAt: o.CreatedAt,
-		EndedAt:   o.EndedAt,
+		CreatedAt: timestamp(o.CreatedAt),
+		EndedAt:   (*timestamp)(o.EndedAt),
 	}
 	for _, step := range o.Steps {
 		view.Steps = append(view.Steps, newStepView(step))
@@ -127,7 +126,7 @@ func newOperationView(o operation.Operation) operationView {
 }
 
 func newStepView(s operation.Step) stepView {
-	view := stepView{Name: s.Name, State: s.State, Attempts: s.Attempts, StartedAt: s.StartedAt, EndedAt: s.EndedAt}
+	view := stepView{Name: s.Name, State: s.State, Attempts: s.Attempts, StartedAt: (*timestamp)(s.StartedAt), EndedAt: (*timestamp)(s.EndedAt)}
 	if s.Error != "" {
 		view.Error = &s.Error
 	}

@@ -52,10 +52,10 @@ func newOperation(edit func(*operation.Operation)) operation.Operation {
 const (
 	pendingOperation = `{"id":"` + operationID + `","kind":"provision","tenant_id":"` + acmeID + `","state":"pending","attempt":1,` +
 		`"steps":[{"name":"activate","state":"pending","attempts":0,"started_at":null,"ended_at":null,"error":null}],` +
-		`"error":null,"created_at":"2026-11-22T01:30:00Z","ended_at":null}`
+		`"error":null,"created_at":"2026-11-22T01:30:00.000Z","ended_at":null}`
 	failedOperation = `{"id":"` + operationID + `","kind":"provision","tenant_id":"` + acmeID + `","state":"failed","attempt":2,` +
-		`"steps":[{"name":"activate","state":"failed","attempts":3,"started_at":"2026-11-22T01:30:00Z","ended_at":"2026-11-22T01:30:01Z","error":"why"}],` +
-		`"error":{"step":"activate","code":"code","detail":"detail","hint":"hint"},"created_at":"2026-11-22T01:30:00Z","ended_at":"2026-11-22T01:30:01Z"}`
+		`"steps":[{"name":"activate","state":"failed","attempts":3,"started_at":"2026-11-22T01:30:00.000Z","ended_at":"2026-11-22T01:30:01.000Z","error":"why"}],` +
+		`"error":{"step":"activate","code":"code","detail":"detail","hint":"hint"},"created_at":"2026-11-22T01:30:00.000Z","ended_at":"2026-11-22T01:30:01.000Z"}`
 )
 
 func failed(o *operation.Operation) {

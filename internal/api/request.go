@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/tenantry/tenantry/internal/fault"
@@ -38,6 +39,9 @@ type AuthorizerContext struct {
 	TenantID identity.TenantID `json:"tenant_id,omitempty"`
 	Role     identity.Role     `json:"role,omitempty"`
 	Problem  fault.Kind        `json:"problem,omitempty"`
+	// ExpiresAt is when the token expires, in Unix seconds. API Gateway keeps
+	// what the authorizer said for longer.
+	ExpiresAt int64 `json:"expires_at,omitzero"`
 }
 
 // A Request is one call, already routed by API Gateway, and its caller known.
@@ -52,6 +56,7 @@ type Request struct {
 
 	headers    map[string]string
 	credential fault.Kind // what is wrong with the caller's token, if anything
+	expiresAt  int64      // when it expires, in Unix seconds
 	once       *onceOnly  // set while an idempotency key is being honoured
 }
 
@@ -67,6 +72,7 @@ func newRequest(e *event) (*Request, error) {
 		Caller:     identity.Caller{Subject: a.Subject, TenantID: a.TenantID, Role: a.Role},
 		headers:    e.Headers,
 		credential: a.Problem,
+		expiresAt:  a.ExpiresAt,
 	}
 	var err error
 	if e.IsBase64Encoded {
@@ -79,6 +85,9 @@ func newRequest(e *event) (*Request, error) {
 	}
 	return r, nil
 }
+
+// expired reports whether the caller's token expired after the authorizer saw it.
+func (r *Request) expired(now time.Time) bool { return r.expiresAt != 0 && now.Unix() >= r.expiresAt }
 
 // Header returns the value of a header, whose name is given in lower case.
 func (r *Request) Header(name string) string { return r.headers[name] }
@@ -114,7 +123,7 @@ func isText(texts ...string) bool {
 func (r *Request) path() string { return (&url.URL{Path: r.URI}).EscapedPath() }
 
 // IfMatch returns the versions that the client says it changes one of, or nil if
-// it does not say.
+// it does not say. A weak tag matches none (RFC 9110, section 13.1.1).
 func (r *Request) IfMatch() []int64 {
 	header := strings.TrimSpace(r.Header("if-match"))
 	if header == "" || header == "*" {
@@ -122,7 +131,7 @@ func (r *Request) IfMatch() []int64 {
 	}
 	versions := []int64{}
 	for tag := range strings.SplitSeq(header, ",") {
-		if version, ok := parseETag(tag); ok {
+		if version, ok := parseETag(tag); ok && !isWeak(tag) {
 			versions = append(versions, version)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 )
@@ -79,6 +80,15 @@ func (r *Response) setHeader(name, value string) {
 	}
 }
 
+// A timestamp is a time as clients see it (RFC 3339): in UTC and always to the
+// millisecond, so that texts sort as times do.
+type timestamp time.Time
+
+// MarshalText implements encoding.TextMarshaler.
+func (t timestamp) MarshalText() ([]byte, error) {
+	return []byte(time.Time(t).UTC().Format("2006-01-02T15:04:05.000Z")), nil
+}
+
 // An envelope is a response as API Gateway takes it, payload format 2.0.
 type envelope struct {
 	StatusCode int               `json:"statusCode"`
@@ -103,6 +113,8 @@ func (r *Response) encode() ([]byte, error) {
 }
 
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+
+func isWeak(tag string) bool { return strings.HasPrefix(strings.TrimSpace(tag), "W/") }
 
 // parseETag returns the version that a tag names. A weak tag names one too: its
 // content is compared, not its bytes.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"reflect"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -256,8 +255,8 @@ type tenantSummaryView struct {
 	MongoDatabase         *string           `json:"mongo_database"`
 	SchemaVersion         int               `json:"schema_version"`
 	MonthlyUsageCents     int               `json:"monthly_usage_cents"`
-	CreatedAt             time.Time         `json:"created_at"`
-	UpdatedAt             time.Time         `json:"updated_at"`
+	CreatedAt             timestamp         `json:"created_at"`
+	UpdatedAt             timestamp         `json:"updated_at"`
 }
 
 type limitsView struct {
@@ -306,7 +305,7 @@ func newTenantSummaryView(t tenant.Tenant) tenantSummaryView {
 		Database:              t.Database,
 		MongoDatabase:         t.MongoDatabase,
 		SchemaVersion:         t.SchemaVersion,
-		CreatedAt:             t.CreatedAt,
-		UpdatedAt:             t.UpdatedAt,
+		CreatedAt:             timestamp(t.CreatedAt),
+		UpdatedAt:             timestamp(t.UpdatedAt),
 	}
 }

@@ -51,7 +51,7 @@ const acmeView = `{"id":"` + acmeID + `","name":"Acme","slug":"acme","status":"a
 	`"sip_enabled":false,"sip_domain":null,"sip_username":null,"recording_enabled":true,"recording_format":"mp4","analytics_enabled":true,` +
 	`"hipaa_enabled":false,"pci_enabled":false,"data_encryption_enabled":true,"retention_days":90,` +
 	`"webhook_url":null,"webhook_timeout_seconds":20,"isolation":"dedicated","database":null,"mongo_database":null,` +
-	`"schema_version":1,"monthly_usage_cents":0,"created_at":"2026-11-22T01:30:00Z","updated_at":"2026-11-22T01:30:00Z"`
+	`"schema_version":1,"monthly_usage_cents":0,"created_at":"2026-11-22T01:30:00.000Z","updated_at":"2026-11-22T01:30:00.000Z"`
 
 // oneTenant is a store of one tenant.
 type oneTenant struct{ tenant.Tenant }
@@ -101,7 +101,7 @@ func TestGetTenant(t *testing.T) {
 				`"status_reason":null,"owner_id":null`, `"status_reason":"why","owner_id":"O"`, `"country":null`, `"country":"ID"`,
 				`"sip_enabled":false,"sip_domain":null,"sip_username":null`, `"sip_enabled":true,"sip_domain":"sip.example.com","sip_username":"acme"`,
 				`"webhook_url":null`, `"webhook_url":"https://example.com"`, `"database":null,"mongo_database":null`, `"database":"table","mongo_database":"mongo"`,
-				`"created_at":"2026-11-22T01:30:00Z"`, `"created_at":"2026-11-22T01:30:00.001Z"`,
+				`"created_at":"2026-11-22T01:30:00.000Z"`, `"created_at":"2026-11-22T01:30:00.001Z"`,
 			).Replace(acmeView) + `,"meta_data":{"b":1.50,"a":["é"]}}`,
 		},
 		"another tenant's": {newAcme(nil), asStranger, acmeID, 404, notFound},
@@ -204,7 +204,7 @@ func TestUpdateTenant(t *testing.T) {
 		"everything wrong": {
 			nil, asOwner, "",
 			`{"name":null,"retention_days":"90","limits":{"max_agents":-1,"max_contacts":null},"meta_data":null,"sip_enabled":true,"sip_password":"short",` +
-				`"slug":"other","id":"` + otherID + `","country":"ID","status":"deleting","monthly_usage_cents":1,"updated_at":"2026-11-22T01:30:00.000Z"}`,
+				`"slug":"other","id":"` + otherID + `","country":"ID","status":"deleting","monthly_usage_cents":1,"updated_at":"2026-11-22T01:31:00.000Z"}`,
 			422, problemBody(fault.Invalid, "The request breaks rules", 422, invalid+`,"errors":[`+
 				`{"pointer":"#/limits/max_contacts","detail":"must not be null"},{"pointer":"#/name","detail":"must not be null"},`+
 				`{"pointer":"#/retention_days","detail":"must be an integer"},`+
@@ -235,8 +235,8 @@ func TestUpdateTenant(t *testing.T) {
 				before := newAcme(test.before)
 				got, after, _ := updateTenant(t, before, sent{method: method, caller: test.caller, body: test.body, headers: map[string]string{"if-match": test.match}})
 				if after.Version > before.Version {
-					updated := fmt.Sprintf("%q", after.UpdatedAt.Format(time.RFC3339Nano))
-					got.Body = strings.Replace(got.Body, `"updated_at":`+updated, `"updated_at":"2026-11-22T01:30:00Z"`, 1)
+					updated := fmt.Sprintf("%q", after.UpdatedAt.Format("2006-01-02T15:04:05.000Z07:00"))
+					got.Body = strings.Replace(got.Body, `"updated_at":`+updated, `"updated_at":"2026-11-22T01:30:00.000Z"`, 1)
 				}
 				got.check(t, test.status, test.want)
 				if want := fmt.Sprintf("%q", fmt.Sprint(after.Version)); test.status == 200 && got.Headers["etag"] != want {

@@ -67,7 +67,7 @@ func find(ctx context.Context, tokens TokenVerifier, users Users, r Request) (ap
 	}
 	u, err := users.Get(ctx, claims.Subject)
 	if errors.Is(err, fault.NotFound) {
-		return api.AuthorizerContext{Subject: claims.Subject, Role: identity.Applicant}, nil
+		return api.AuthorizerContext{Subject: claims.Subject, Role: identity.Applicant, ExpiresAt: claims.Expires.Unix()}, nil
 	}
 	if err != nil {
 		return api.AuthorizerContext{}, err
@@ -75,7 +75,7 @@ func find(ctx context.Context, tokens TokenVerifier, users Users, r Request) (ap
 	if u.Disabled || u.Ended(claims.AuthTime) {
 		return api.AuthorizerContext{}, errWithdrawn
 	}
-	return api.AuthorizerContext{Subject: u.ID, TenantID: u.TenantID, Role: u.Role}, nil
+	return api.AuthorizerContext{Subject: u.ID, TenantID: u.TenantID, Role: u.Role, ExpiresAt: claims.Expires.Unix()}, nil
 }
 
 // bearer returns the token of an Authorization header (RFC 6750, section 2.1), or

@@ -34,7 +34,7 @@ func verify(text string) (token.Claims, error) {
 	case "no-keys":
 		return token.Claims{}, errors.New("read the keys")
 	}
-	return token.Claims{Subject: identity.UserID(text), AuthTime: signedIn}, nil
+	return token.Claims{Subject: identity.UserID(text), AuthTime: signedIn, Expires: time.Unix(2_000_000_000, 0)}, nil
 }
 
 // getFunc is an authorizer.Users.
@@ -69,10 +69,10 @@ func TestAuthorizer(t *testing.T) {
 		event string
 		want  string // "" for a failure
 	}{
-		"member":                          {`{"identitySource":["Bearer dewi"]}`, `{"isAuthorized":true,"context":{"subject":"dewi","tenant_id":"t","role":"owner"}}`},
-		"scheme in lower case":            {`{"identitySource":["bearer dewi"],"routeKey":"GET /auth/me"}`, `{"isAuthorized":true,"context":{"subject":"dewi","tenant_id":"t","role":"owner"}}`},
-		"platform admin":                  {`{"identitySource":["Bearer admin"]}`, `{"isAuthorized":true,"context":{"subject":"admin","role":"platform_admin"}}`},
-		"no user yet":                     {`{"identitySource":["Bearer new"]}`, `{"isAuthorized":true,"context":{"subject":"new","role":"applicant"}}`},
+		"member":                          {`{"identitySource":["Bearer dewi"]}`, `{"isAuthorized":true,"context":{"subject":"dewi","tenant_id":"t","role":"owner","expires_at":2000000000}}`},
+		"scheme in lower case":            {`{"identitySource":["bearer dewi"],"routeKey":"GET /auth/me"}`, `{"isAuthorized":true,"context":{"subject":"dewi","tenant_id":"t","role":"owner","expires_at":2000000000}}`},
+		"platform admin":                  {`{"identitySource":["Bearer admin"]}`, `{"isAuthorized":true,"context":{"subject":"admin","role":"platform_admin","expires_at":2000000000}}`},
+		"no user yet":                     {`{"identitySource":["Bearer new"]}`, `{"isAuthorized":true,"context":{"subject":"new","role":"applicant","expires_at":2000000000}}`},
 		"bad token":                       {`{"identitySource":["Bearer bad"]}`, invalid},
 		"expired token":                   {`{"identitySource":["Bearer old"]}`, expired},
 		"no token":                        {`{"identitySource":["Bearer"]}`, invalid},
@@ -80,7 +80,7 @@ func TestAuthorizer(t *testing.T) {
 		"no scheme":                       {`{"identitySource":["dewi"]}`, invalid},
 		"no header":                       {`{"identitySource":[]}`, invalid},
 		"disabled":                        {`{"identitySource":["Bearer disabled"]}`, invalid},
-		"signed in after the logout":      {`{"identitySource":["Bearer out-before"]}`, `{"isAuthorized":true,"context":{"subject":"out-before","tenant_id":"t","role":"owner"}}`},
+		"signed in after the logout":      {`{"identitySource":["Bearer out-before"]}`, `{"isAuthorized":true,"context":{"subject":"out-before","tenant_id":"t","role":"owner","expires_at":2000000000}}`},
 		"signed in that very second":      {`{"identitySource":["Bearer out-then"]}`, invalid},
 		"signed in before the logout":     {`{"identitySource":["Bearer out-after"]}`, invalid},
 		"the keys cannot be read":         {`{"identitySource":["Bearer no-keys"]}`, ""},

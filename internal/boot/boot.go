@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/go-json-experiment/json"
 
 	"github.com/tenantry/tenantry/internal/api"
@@ -27,6 +28,7 @@ import (
 const (
 	maxAttempts = 5
 	maxBackoff  = time.Second
+	callTimeout = 20 * time.Second // Cognito may take 15 s, with its triggers
 )
 
 // HTTP runs an operation of the API. It does not return.
@@ -48,7 +50,7 @@ func Event[In, Out any](wire func(aws.Config, *Env) func(context.Context, In) (O
 }
 
 func run(wire func(aws.Config, *Env) lambda.Handler) {
-	slog.SetDefault(lambdacontext.NewLogger())
+	slog.SetDefault(slog.New(requestLog{lambdacontext.NewLogger().Handler()}))
 	env := new(Env)
 	handle := wire(env.config(), env)
 	if err := env.Err(); err != nil {
@@ -57,6 +59,23 @@ func run(wire func(aws.Config, *Env) lambda.Handler) {
 	}
 	lambda.Start(handle)
 }
+
+// requestLog adds to each line the id of the request that it is about, which the
+// client has too.
+type requestLog struct{ slog.Handler }
+
+func (l requestLog) Handle(ctx context.Context, r slog.Record) error {
+	if id := api.RequestID(ctx); id != "" {
+		r.AddAttrs(slog.String("gateway_request_id", id))
+	}
+	return l.Handler.Handle(ctx, r)
+}
+
+func (l requestLog) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return requestLog{l.Handler.WithAttrs(attrs)}
+}
+
+func (l requestLog) WithGroup(name string) slog.Handler { return requestLog{l.Handler.WithGroup(name)} }
 
 // A handler reads and writes its events with the JSON library of the rest of
 // the program.
@@ -126,6 +145,7 @@ func (e *Env) config() aws.Config {
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return credentials, nil
 		}),
+		HTTPClient: awshttp.NewBuildableClient().WithTimeout(callTimeout),
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.MaxAttempts = maxAttempts

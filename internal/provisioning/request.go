@@ -23,8 +23,9 @@ import (
 // makes up for it.
 const startWithin = 15 * time.Second
 
-// startPatience is how long a caller waits for that start.
-const startPatience = 5 * time.Second
+// startPatience is how long a caller waits for that start. Whoever calls may
+// itself have little time: Cognito waits 5 s for its triggers.
+const startPatience = 3 * time.Second
 
 // A Request asks for a tenant.
 type Request struct {
@@ -174,6 +175,8 @@ func drop(ctx context.Context, vault Vault, id operation.ID, secret string) {
 // start starts the workflow. What fails here is not the caller's concern: the
 // operation is written, and the sweeper starts what was not started.
 func start(ctx context.Context, starter Starter, o operation.Operation) {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
 	if err := starter.Start(ctx, o.ID, o.Attempt); err != nil {
 		slog.WarnContext(ctx, "workflow left for the sweeper", "operation_id", o.ID, "error", err)
 	}

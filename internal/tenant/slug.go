@@ -30,7 +30,7 @@ func SlugCandidates(name string) []string {
 // hyphen for each run of others.
 func slugify(name string) string {
 	var b strings.Builder
-	for _, r := range strings.ToLower(norm.NFKD.String(name)) {
+	for _, r := range norm.NFKD.String(Fold(name)) {
 		switch {
 		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9':
 			b.WriteRune(r)
@@ -51,8 +51,10 @@ func shorten(slug string, room int) string {
 }
 
 // Fold returns the form of a text in which searches compare it: upper and lower
-// case, and different ways to write one character, are the same.
+// case, different ways to write one character, and white space of any length are
+// the same.
 func Fold(s string) string {
 	folded := cases.Fold().String(norm.NFKC.String(s))
-	return norm.NFKC.String(strings.ToLower(folded)) // folding makes Cherokee upper case
+	folded = norm.NFKC.String(strings.ToLower(folded)) // folding makes Cherokee upper case
+	return strings.Join(strings.Fields(folded), " ")
 }

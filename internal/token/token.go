@@ -21,6 +21,7 @@ const algorithm = "RS256"
 type Claims struct {
 	Subject  identity.UserID
 	AuthTime time.Time // when they signed in, in whole seconds
+	Expires  time.Time // when the token expires, in whole seconds
 }
 
 // An Audience is whom tokens are issued by, and for.
@@ -74,7 +75,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Claims, error) {
 	if err := c.check(v.audience); err != nil {
 		return Claims{}, err
 	}
-	return Claims{identity.UserID(c.Subject), time.Unix(c.AuthTime, 0)}, nil
+	return Claims{identity.UserID(c.Subject), time.Unix(c.AuthTime, 0), c.ExpiresAt.Time}, nil
 }
 
 // check looks at the expiry last, so that only a token which was good once is

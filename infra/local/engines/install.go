@@ -43,7 +43,7 @@ func Install(ctx context.Context, dir string, progress io.Writer) error {
 		return fmt.Errorf("install the engines: %w", err)
 	}
 	if installed(dir, want) {
-		return nil
+		return checkTool(ctx, "node", oldestNode) // Python is in the installation
 	}
 	if err := checkTools(ctx); err != nil {
 		return err
