@@ -70,7 +70,7 @@ func (w *world) crash() {
 		if err == nil {
 			w.Fatalf("the request gave %+v, and nothing is there", result)
 		}
-		w.mustSweep()
+		w.sweepSecrets()
 		if n := len(w.vault.secrets); n != 0 {
 			w.Errorf("%d secrets are left of a request without effect", n)
 		}
@@ -150,8 +150,7 @@ func (w *world) die() int {
 	w.Helper()
 	w.workflow.stopped = true
 	w.decide = func(name string, _ int) fate {
-		steps := w.operation().Steps
-		if name == "TransactWriteItems" && len(steps) > 0 && steps[len(steps)-1].State == operation.Running {
+		if name == "TransactWriteItems" && w.activating() {
 			return unmade
 		}
 		return ""

@@ -35,6 +35,7 @@ var errInjected = errors.New("injected: arn:aws:secret")
 // A process makes calls, of which some fail.
 type process struct {
 	mu    sync.Mutex
+	fakes sync.Mutex // one call of them at a time
 	calls []string
 	// decide says what becomes of a call by its name and its number, which counts
 	// from 1; nil lets all pass.
@@ -79,10 +80,20 @@ func (p *process) call(ctx context.Context, name string, do func() error) error 
 	return do()
 }
 
+// fake makes a call of a fake, one at a time.
+func (p *process) fake(ctx context.Context, name string, do func() error) error {
+	return p.call(ctx, name, func() error {
+		p.fakes.Lock()
+		defer p.fakes.Unlock()
+		return do()
+	})
+}
+
 // databases is where tables are on their way in and out until the next call.
 type databases struct {
 	*process
 	tables map[string]*table
+	slow   bool // whether they never become active
 }
 
 type table struct {
@@ -93,7 +104,7 @@ type table struct {
 func (d *databases) Name(t tenant.Tenant) string { return "table-" + t.Slug }
 
 func (d *databases) Create(ctx context.Context, t tenant.Tenant, id operation.ID) error {
-	return d.call(ctx, "CreateTable", func() error {
+	return d.fake(ctx, "CreateTable", func() error {
 		made := d.tables[d.Name(t)]
 		switch {
 		case made == nil:
@@ -104,6 +115,8 @@ func (d *databases) Create(ctx context.Context, t tenant.Tenant, id operation.ID
 		case made.state == "deleting":
 			delete(d.tables, d.Name(t))
 			return operation.ErrNotReady
+		case d.slow:
+			return operation.ErrNotReady
 		}
 		made.state = "active"
 		return nil
@@ -111,7 +124,7 @@ func (d *databases) Create(ctx context.Context, t tenant.Tenant, id operation.ID
 }
 
 func (d *databases) Delete(ctx context.Context, t tenant.Tenant, id operation.ID) error {
-	return d.call(ctx, "DeleteTable", func() error {
+	return d.fake(ctx, "DeleteTable", func() error {
 		made := d.tables[d.Name(t)]
 		switch {
 		case made == nil || made.operation != id:
@@ -125,6 +138,9 @@ func (d *databases) Delete(ctx context.Context, t tenant.Tenant, id operation.ID
 	})
 }
 
+// weakPassword is one that the directory does not take.
+const weakPassword = "passwordpassword"
+
 // directory is accounts by their user names.
 type directory struct {
 	*process
@@ -136,18 +152,19 @@ type account struct {
 	email, password string
 }
 
-func (d *directory) AdminCreate(ctx context.Context, username, email, password string) (identity.UserID, error) {
-	err := d.call(ctx, "AdminCreateUser", func() error {
+func (d *directory) AdminCreate(ctx context.Context, username, email, password string) (id identity.UserID, err error) {
+	err = d.fake(ctx, "AdminCreateUser", func() error {
 		if d.accounts[username] == nil {
 			d.accounts[username] = &account{id: identity.UserID(uuid.NewString()), email: email}
 		}
+		id = d.accounts[username].id
 		return nil
 	})
 	if err != nil || password == "" {
-		return d.id(username), err
+		return id, err
 	}
-	return d.id(username), d.call(ctx, "AdminSetUserPassword", func() error {
-		if len(password) > 72 {
+	return id, d.fake(ctx, "AdminSetUserPassword", func() error {
+		if password == weakPassword {
 			return fault.Fields{{Pointer: "#/password", Detail: "must be as the password policy asks"}}.Err()
 		}
 		d.accounts[username].password = password
@@ -155,25 +172,20 @@ func (d *directory) AdminCreate(ctx context.Context, username, email, password s
 	})
 }
 
-func (d *directory) id(username string) identity.UserID {
-	if a := d.accounts[username]; a != nil {
-		return a.id
-	}
-	return ""
-}
-
 func (d *directory) AdminDelete(ctx context.Context, username string) error {
-	return d.call(ctx, "AdminDeleteUser", func() error {
+	return d.fake(ctx, "AdminDeleteUser", func() error {
 		delete(d.accounts, username)
 		return nil
 	})
 }
 
 func (d *directory) Remove(ctx context.Context, a provisioning.RejectedAccount) error {
-	if d.id(a.Username) != a.ID {
+	return d.fake(ctx, "Remove", func() error {
+		if found := d.accounts[a.Username]; found != nil && found.id == a.ID {
+			delete(d.accounts, a.Username)
+		}
 		return nil
-	}
-	return d.AdminDelete(ctx, a.Username)
+	})
 }
 
 // credentials is the secrets of tenants, whose names do not come back.
@@ -189,7 +201,7 @@ func (c *credentials) name(id identity.TenantID, attempt string) string {
 
 func (c *credentials) Create(ctx context.Context, id identity.TenantID, attempt string, s tenant.Secrets) (tenant.SecretRef, error) {
 	name := c.name(id, attempt)
-	return tenant.SecretRef{Name: name, Version: "1"}, c.call(ctx, "CreateTenantSecret", func() error {
+	return tenant.SecretRef{Name: name, Version: "1"}, c.fake(ctx, "CreateTenantSecret", func() error {
 		if old, there := c.secrets[name]; there && !reflect.DeepEqual(old, s) || !there && c.used[name] {
 			return fmt.Errorf("the name %s is taken", name)
 		}
@@ -199,7 +211,7 @@ func (c *credentials) Create(ctx context.Context, id identity.TenantID, attempt 
 }
 
 func (c *credentials) Delete(ctx context.Context, id identity.TenantID, attempt string) error {
-	return c.call(ctx, "DeleteTenantSecret", func() error {
+	return c.fake(ctx, "DeleteTenantSecret", func() error {
 		delete(c.secrets, c.name(id, attempt))
 		return nil
 	})
@@ -208,24 +220,19 @@ func (c *credentials) Delete(ctx context.Context, id identity.TenantID, attempt 
 // vault is passwords by the names of their secrets.
 type vault struct {
 	*process
-	mu      sync.Mutex
 	secrets map[string]provisioning.Passwords
 }
 
 func (v *vault) Keep(ctx context.Context, id operation.ID, p provisioning.Passwords) (string, error) {
 	name := string(id) + "/" + uuid.NewString()
-	return name, v.call(ctx, "CreateSecret", func() error {
-		v.mu.Lock()
-		defer v.mu.Unlock()
+	return name, v.fake(ctx, "CreateSecret", func() error {
 		v.secrets[name] = p
 		return nil
 	})
 }
 
 func (v *vault) Open(ctx context.Context, name string) (p provisioning.Passwords, err error) {
-	return p, v.call(ctx, "GetSecretValue", func() error {
-		v.mu.Lock()
-		defer v.mu.Unlock()
+	return p, v.fake(ctx, "GetSecretValue", func() error {
 		var there bool
 		if p, there = v.secrets[name]; !there {
 			return provisioning.ErrNoPasswords
@@ -235,9 +242,7 @@ func (v *vault) Open(ctx context.Context, name string) (p provisioning.Passwords
 }
 
 func (v *vault) Drop(ctx context.Context, name string) error {
-	return v.call(ctx, "DeleteSecret", func() error {
-		v.mu.Lock()
-		defer v.mu.Unlock()
+	return v.fake(ctx, "DeleteSecret", func() error {
 		delete(v.secrets, name)
 		return nil
 	})
@@ -283,7 +288,7 @@ type machine struct {
 func execution(id operation.ID, attempt int) string { return fmt.Sprintf("%s-%d", id, attempt) }
 
 func (m *machine) Start(ctx context.Context, id operation.ID, attempt int) error {
-	return m.call(ctx, "StartExecution", func() error {
+	return m.fake(ctx, "StartExecution", func() error {
 		if _, started := m.running[execution(id, attempt)]; !started {
 			m.running[execution(id, attempt)] = true
 		}
@@ -292,7 +297,7 @@ func (m *machine) Start(ctx context.Context, id operation.ID, attempt int) error
 }
 
 func (m *machine) State(ctx context.Context, id operation.ID, attempt int) (started, running bool, err error) {
-	err = m.call(ctx, "DescribeExecution", func() error {
+	err = m.fake(ctx, "DescribeExecution", func() error {
 		running, started = m.running[execution(id, attempt)]
 		return nil
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -172,7 +173,12 @@ func (s sip) Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) 
 }
 
 func (s sip) Undo(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
-	if err := change(ctx, s.tenants, t.ID, func(t *tenant.Tenant) { t.Secret = nil }); err != nil {
+	err := change(ctx, s.tenants, t.ID, func(t *tenant.Tenant) {
+		if t.Secret != nil && strings.HasSuffix(t.Secret.Name, attemptName(o)) {
+			t.Secret = nil
+		}
+	})
+	if err != nil {
 		return err
 	}
 	return s.credentials.Delete(ctx, t.ID, attemptName(o))

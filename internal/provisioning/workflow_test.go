@@ -51,6 +51,7 @@ type workflow struct {
 	handlers map[string]task.Handler // by the placeholder of their function
 	// stopped ends the execution where a process dies.
 	stopped bool
+	at      string // the state that it is in
 }
 
 // The ends of an execution.
@@ -65,6 +66,7 @@ func (w *workflow) run(ctx context.Context, input map[string]any) string {
 	data := maps.Clone(input)
 	for name := w.StartAt; name != ""; {
 		state := w.States[name]
+		w.at = name
 		if state.Type == "Fail" {
 			return failed
 		}

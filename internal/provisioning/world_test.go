@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +30,12 @@ import (
 	"github.com/tenantry/tenantry/internal/task"
 	"github.com/tenantry/tenantry/internal/tenant"
 )
+
+// TestMain drops the log, which tells of every failure that the tests ask for.
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	os.Exit(m.Run())
+}
 
 // A world is all that provisioning deals with: a real table, and fakes of what is
 // not in it.
@@ -74,10 +82,10 @@ func newWorld(t *testing.T, tableName string) *world {
 	p := new(process)
 	w := &world{
 		T: t, process: p, table: rawTable{newClient(t), tableName},
-		databases:   &databases{p, map[string]*table{}},
+		databases:   &databases{process: p, tables: map[string]*table{}},
 		directory:   &directory{p, map[string]*account{}},
 		credentials: &credentials{p, map[string]tenant.Secrets{}, map[string]bool{}},
-		vault:       &vault{process: p, secrets: map[string]provisioning.Passwords{}},
+		vault:       &vault{p, map[string]provisioning.Passwords{}},
 		machine:     &machine{p, map[string]bool{}},
 		due:         &due{},
 		tenantID:    identity.TenantID(uuid.NewString()),
@@ -192,7 +200,15 @@ func (w *world) sweep() error {
 	if w.operationID != "" {
 		w.due.operations = []operation.ID{w.operationID}
 	}
-	return errors.Join(w.sweeper.Sweep(ctx), w.sweeper.SweepSecrets(ctx))
+	return w.sweeper.Sweep(ctx)
+}
+
+// sweepSecrets sweeps as once an hour.
+func (w *world) sweepSecrets() {
+	w.Helper()
+	if err := w.sweeper.SweepSecrets(w.Context()); err != nil {
+		w.Fatal(err)
+	}
 }
 
 // save changes the operation past all faults.
@@ -238,6 +254,12 @@ type rawTable struct {
 }
 
 func (r rawTable) table() *dynamo.Table { return dynamo.NewTable(r.db, r.name) }
+
+// activating reports whether the last step is under way.
+func (w *world) activating() bool {
+	steps := w.operation().Steps
+	return len(steps) == 4 && steps[2].State == operation.Succeeded && steps[3].State == operation.Running
+}
 
 // owners returns how many owners the tenant counts.
 func (w *world) owners() int {

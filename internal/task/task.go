@@ -92,12 +92,12 @@ func named(f func(context.Context, Input) error) Handler {
 		if err == nil {
 			return struct{}{}, nil
 		}
-		level := slog.LevelError
+		attributes := []any{"operation_id", in.OperationID, "attempt", in.Attempt, "action", in.Action, "error", err}
 		if errors.Is(err, operation.ErrNotReady) {
-			level = slog.LevelInfo
+			slog.InfoContext(ctx, "step not ready", attributes...)
+		} else {
+			slog.ErrorContext(ctx, "step failed", attributes...)
 		}
-		slog.LogAttrs(ctx, level, "step failed", slog.String("operation_id", string(in.OperationID)),
-			slog.Int("attempt", in.Attempt), slog.String("action", string(in.Action)), slog.Any("error", err))
 		cause := provisioning.NewCause(err)
 		return struct{}{}, messages.InvokeResponse_Error{Type: cause.Code, Message: cause.Detail}
 	}
