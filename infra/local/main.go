@@ -119,6 +119,9 @@ func parseParameters(text string) (map[string]string, error) {
 		if !ok || name == "" {
 			return nil, fmt.Errorf("PARAMETERS has %q, which is not of the form Name=value", pair)
 		}
+		if _, twice := parameters[name]; twice {
+			return nil, fmt.Errorf("PARAMETERS has %s twice", name)
+		}
 		parameters[name] = v
 	}
 	return parameters, nil

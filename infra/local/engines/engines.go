@@ -33,6 +33,7 @@ type Engine struct {
 
 	process *os.Process
 	done    chan struct{} // closed when the process has ended
+	ending  string        // how it ended; set before done is closed
 	output  tail
 }
 
@@ -46,6 +47,9 @@ var dynalitePrelude string
 // which it empties first, or in memory if data is "". What it prints goes to
 // log.
 func StartDynalite(ctx context.Context, dir, data string, log io.Writer) (*Engine, error) {
+	if err := checkTool(ctx, "node", oldestNode); err != nil {
+		return nil, err
+	}
 	p := program{
 		name: "node",
 		args: []string{
@@ -132,6 +136,9 @@ func (e *Engine) Stop() error {
 // whatever reason.
 func (e *Engine) Done() <-chan struct{} { return e.done }
 
+// Ending says how the process ended, once Done is closed: "signal: killed".
+func (e *Engine) Ending() string { return e.ending }
+
 // A program is an engine that can be started.
 type program struct {
 	name     string
@@ -192,6 +199,7 @@ func (e *Engine) run(cmd *exec.Cmd, started chan<- error) {
 	started <- err
 	if err == nil {
 		_ = cmd.Wait()
+		e.ending = cmd.ProcessState.String()
 		close(e.done)
 	}
 }

@@ -239,7 +239,7 @@ func TestStartStopsWhatDoesNotAnswer(t *testing.T) {
 func TestStartWithoutItsProgram(t *testing.T) {
 	t.Setenv("PATH", "")
 	_, err := StartDynalite(t.Context(), root, "", io.Discard)
-	if err == nil || !strings.Contains(err.Error(), `start dynalite: exec: "node": executable file not found`) {
+	if err == nil || !strings.Contains(err.Error(), "node is not installed: Node 20") {
 		t.Errorf("got error %v, want one that names node", err)
 	}
 }

@@ -249,7 +249,7 @@ func (s *Stack) startEngines(ctx context.Context, awsPort int) (dynalite, moto *
 // watch reports when an engine ends.
 func (s *Stack) watch(name string, e *engines.Engine) {
 	<-e.Done()
-	s.fail(fmt.Errorf("%s has ended; see %s", name, s.logPath(name)))
+	s.fail(fmt.Errorf("%s has ended (%s); see %s", name, e.Ending(), s.logPath(name)))
 }
 
 // fail reports that the stack does not work any more.
