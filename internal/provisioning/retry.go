@@ -1,6 +1,7 @@
 package provisioning
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,12 +43,9 @@ type RetryReceipt func(operation.Operation) (*idempotency.Record, error)
 // It fails with fault.OperationNotFailed unless the operation failed, and with
 // fault.Invalid where it has no use for a password or needs one.
 func (r *Retrier) Retry(ctx context.Context, id operation.ID, newer NewPasswords, receipt RetryReceipt) (operation.Operation, error) {
-	before, err := r.operations.Get(ctx, id)
+	before, err := r.failed(ctx, id)
 	if err != nil {
 		return before, err
-	}
-	if before.State != operation.Failed {
-		return before, fault.New(fault.OperationNotFailed, "the operation is %s; only a failed one can be retried", before.State)
 	}
 	t, err := r.tenants.Get(ctx, before.TenantID)
 	if err != nil {
@@ -69,10 +67,21 @@ func (r *Retrier) Retry(ctx context.Context, id operation.ID, newer NewPasswords
 	err = r.operations.SaveWithTenant(ctx, before, after, t, tAfter, record)
 	r.dropOther(ctx, before, after, err)
 	if err != nil {
-		return before, fmt.Errorf("retry operation %s: %w", id, err)
+		_, notFailed := r.failed(ctx, id) // any more, since another retry was first
+		return before, cmp.Or(notFailed, fmt.Errorf("retry operation %s: %w", id, err))
 	}
 	start(ctx, r.starter, after)
 	return after, nil
+}
+
+// failed returns the operation. It fails with fault.OperationNotFailed unless
+// that has failed.
+func (r *Retrier) failed(ctx context.Context, id operation.ID) (operation.Operation, error) {
+	o, err := r.operations.Get(ctx, id)
+	if err == nil && o.State != operation.Failed {
+		err = fault.New(fault.OperationNotFailed, "the operation is %s; only a failed one can be retried", o.State)
+	}
+	return o, err
 }
 
 // again returns a failed operation as it is before its next attempt.
