@@ -109,7 +109,11 @@ func (s *Databases) owned(ctx context.Context, t tenant.Tenant, id operation.ID)
 	}
 	tags, err := s.tags(ctx, out.Table.TableArn)
 	if err != nil {
-		return nil, tableFailure("list the tags of table "+name, err)
+		err = tableFailure("list the tags of table "+name, err)
+		if errors.Is(err, errNoItem) {
+			err = operation.ErrNotReady // it is on its way out
+		}
+		return nil, err
 	}
 	if tags[tenantTag] == string(t.ID) && tags[operationTag] == string(id) {
 		return out.Table, nil
