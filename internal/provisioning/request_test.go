@@ -185,7 +185,7 @@ func TestRequestRefused(t *testing.T) {
 			if _, err := dynamo.NewTenants(w.table.table()).Get(t.Context(), w.tenantID); !errors.Is(err, fault.NotFound) {
 				t.Errorf("the tenant: got %v, want %v", err, fault.NotFound)
 			}
-			if len(w.vault.secrets) != 0 && test.want != noRecord {
+			if len(w.vault.secrets) != 0 && !errors.Is(test.want, noRecord) {
 				t.Error("passwords are left")
 			}
 			if len(w.machine.running) != 0 {

@@ -45,8 +45,10 @@ func TestFailures(t *testing.T) {
 		want    operation.Failure
 	}{
 		"another's table": {
-			prepare: func(w *world, _ *provisioning.Request) { w.databases.tables["table-"+w.slug] = &table{"other", "active"} },
-			mend:    func(w *world) { delete(w.databases.tables, "table-"+w.slug) },
+			prepare: func(w *world, _ *provisioning.Request) {
+				w.databases.tables["table-"+w.slug] = &table{"other", "active"}
+			},
+			mend: func(w *world) { delete(w.databases.tables, "table-"+w.slug) },
 			want: operation.Failure{
 				Step: "database", Code: "conflict", Detail: "there is a table table-{slug} already",
 				Hint: "remove or rename the table that has the tenant's table name, then POST /operations/{id}/retry",

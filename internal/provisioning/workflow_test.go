@@ -98,7 +98,8 @@ func (w *workflow) try(ctx context.Context, name string, data map[string]any) (c
 		i := slices.IndexFunc(state.Retry, func(r struct {
 			ErrorEquals []string
 			MaxAttempts int
-		}) bool {
+		},
+		) bool {
 			return slices.Contains(r.ErrorEquals, code) || slices.Contains(r.ErrorEquals, "States.ALL")
 		})
 		if i < 0 || tried[i] == state.Retry[i].MaxAttempts {

@@ -127,7 +127,7 @@ func (p *process) intercept(stack *middleware.Stack) error {
 		}), middleware.Before)
 }
 
-const adminPassword, sipPassword = "correct horse battery", "staple staple staple"
+const adminPassword, sipPassword = "correct horse battery", "staple staple staple" //nolint:gosec // of a test
 
 func (w *world) email() string { return w.slug + "@example.com" }
 
@@ -371,7 +371,7 @@ func (w *world) checkFailed() {
 			if step.Error != "" {
 				w.Errorf("a step that did not fail is %+v", step)
 			}
-		default:
+		case operation.Running, operation.Succeeded, operation.Cancelled:
 			w.Errorf("a step of what failed is %+v", step)
 		}
 	}
