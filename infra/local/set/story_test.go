@@ -272,7 +272,7 @@ func schemaVersion(t *testing.T, s *stack.Stack, table string) string {
 }
 
 // secretValues returns all secrets of a stack, one a line with its name.
-func secretValues(t *testing.T, s *stack.Stack) string {
+func secretValues(t testing.TB, s *stack.Stack) string {
 	t.Helper()
 	client := secretsmanager.NewFromConfig(awsConfig(s))
 	var b strings.Builder
