@@ -117,17 +117,20 @@ func (r *Runner) end(ctx context.Context, before operation.Operation, status ten
 		return before, err
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	tAfter := tBefore
-	switch {
-	case tBefore.Status == tenant.Provisioning:
-		tAfter.Status, tAfter.UpdatedAt, tAfter.Version = status, now, tBefore.Version+1
-	case status == tenant.Active:
-		return before, fault.New(fault.IllegalTransition, "the tenant is %s, not %s", tBefore.Status, tenant.Provisioning)
-	}
 	after := before
 	after.Steps = slices.Clone(before.Steps)
 	after = change(after, now)
 	after.Version++
+	tAfter := tBefore
+	switch {
+	case tBefore.Status == tenant.Provisioning:
+		tAfter.Status, tAfter.UpdatedAt, tAfter.Version = status, now, tBefore.Version+1
+		if after.Failure != nil {
+			tAfter.StatusReason = new(after.Failure.Detail)
+		}
+	case status == tenant.Active:
+		return before, fault.New(fault.IllegalTransition, "the tenant is %s, not %s", tBefore.Status, tenant.Provisioning)
+	}
 	if err := r.operations.SaveWithTenant(ctx, before, after, tBefore, tAfter, nil); err != nil {
 		return before, transient(fmt.Errorf("end operation %s: %w", before.ID, err))
 	}

@@ -63,6 +63,7 @@ func (r *Retrier) Retry(ctx context.Context, id operation.ID, newer NewPasswords
 		return before, err
 	}
 	tAfter := t
+	tAfter.StatusReason = nil
 	tAfter.Status, tAfter.UpdatedAt, tAfter.Version = tenant.Provisioning, time.Now().UTC().Truncate(time.Millisecond), t.Version+1
 	err = r.operations.SaveWithTenant(ctx, before, after, t, tAfter, record)
 	r.dropOther(ctx, before, after, err)

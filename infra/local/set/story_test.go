@@ -192,7 +192,7 @@ func TestFailedProvisioning(t *testing.T) {
 	if op.Body["state"] != "failed" || failure["step"] != "database" || failure["code"] != "conflict" || failure["hint"] == "" {
 		t.Fatalf("the operation ended as %s", op.Raw)
 	}
-	if got := admin.do("GET", "/tenants/"+id, nil).must(200); got.Body["status"] != "failed" || got.Body["database"] != nil {
+	if got := admin.do("GET", "/tenants/"+id, nil).must(200); got.Body["status"] != "failed" || got.Body["database"] != nil || got.Body["status_reason"] != failure["detail"] {
 		t.Errorf("the tenant is %s", got.Raw)
 	}
 	admin.do("POST", "/tenants", map[string]any{"name": "Other", "slug": slug}).problem(409, "slug-taken")
@@ -215,7 +215,9 @@ func TestFailedProvisioning(t *testing.T) {
 	if op := admin.operation(created.text("operation_id")); op.Body["state"] != "succeeded" {
 		t.Fatalf("the retry ended as %s", op.Raw)
 	}
-	admin.active(id)
+	if got := admin.active(id); got.Body["status_reason"] != nil {
+		t.Errorf("the active tenant has a reason still: %s", got.Raw)
+	}
 	admin.do("POST", "/operations/"+created.text("operation_id")+"/retry", nil).problem(409, "operation-not-failed")
 	c.signIn(email, "a good password")
 }
