@@ -1,0 +1,77 @@
+package set
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
+)
+
+// TestTokensOfOthers signs in for real, but not with our client: what comes of it
+// is well signed, and refused all the same.
+func TestTokensOfOthers(t *testing.T) {
+	c := newClient(t, common)
+	_, username, _, password := c.signUp()
+	idp := cognitoidentityprovider.NewFromConfig(awsConfig(common))
+	pool, ours := common.Info().UserPoolID, common.Info().ClientID
+	signIn := func(pool, client, secretHash string) *types.AuthenticationResultType {
+		parameters := map[string]string{"USERNAME": username, "PASSWORD": password}
+		if secretHash != "" {
+			parameters["SECRET_HASH"] = secretHash
+		}
+		out, err := idp.AdminInitiateAuth(t.Context(), &cognitoidentityprovider.AdminInitiateAuthInput{
+			UserPoolId: &pool, ClientId: &client, AuthFlow: types.AuthFlowTypeAdminUserPasswordAuth, AuthParameters: parameters,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.AuthenticationResult
+	}
+	newClientOf := func(pool string) string {
+		out, err := idp.CreateUserPoolClient(t.Context(), &cognitoidentityprovider.CreateUserPoolClientInput{
+			UserPoolId: &pool, ClientName: new("other"), ExplicitAuthFlows: []types.ExplicitAuthFlowsType{types.ExplicitAuthFlowsTypeAllowAdminUserPasswordAuth},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *out.UserPoolClient.ClientId
+	}
+
+	described, err := idp.DescribeUserPoolClient(t.Context(), &cognitoidentityprovider.DescribeUserPoolClientInput{UserPoolId: &pool, ClientId: &ours})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac := hmac.New(sha256.New, []byte(*described.UserPoolClient.ClientSecret))
+	mac.Write([]byte(username + ours))
+	good := signIn(pool, ours, base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	c.as(*good.AccessToken).do("GET", "/auth/me", nil).must(200)
+
+	created, err := idp.CreateUserPool(t.Context(), &cognitoidentityprovider.CreateUserPoolInput{
+		PoolName: new("other"),
+		Policies: &types.UserPoolPolicyType{PasswordPolicy: &types.PasswordPolicyType{MinimumLength: new(int32(8))}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherPool := *created.UserPool.Id
+	if _, err := idp.AdminCreateUser(t.Context(), &cognitoidentityprovider.AdminCreateUserInput{UserPoolId: &otherPool, Username: &username, MessageAction: types.MessageActionTypeSuppress}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := idp.AdminSetUserPassword(t.Context(), &cognitoidentityprovider.AdminSetUserPasswordInput{UserPoolId: &otherPool, Username: &username, Password: &password, Permanent: true}); err != nil {
+		t.Fatal(err)
+	}
+	for name, token := range map[string]string{
+		"an ID token":    *good.IdToken,
+		"another client": *signIn(pool, newClientOf(pool), "").AccessToken,
+		"another pool":   *signIn(otherPool, newClientOf(otherPool), "").AccessToken,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := *c
+			c.t = t
+			c.as(token).do("GET", "/auth/me", nil).problem(401, "token-invalid")
+		})
+	}
+}
