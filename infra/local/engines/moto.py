@@ -2,13 +2,29 @@
 done once: reading a definition (76 ms for the provisioning's) and making the
 client that invokes the functions of tasks (8 ms). Python runs one thread at a
 time, so under load these are most of what everybody waits for.
+
+Tasks of AWS Batch are left out: they bring in moto's EC2, which is half of the
+server's memory.
 """
 
 import functools
 import pickle
+import sys
 import threading
+import types
 
 from moto import server
+
+BATCH = "moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_batch"
+
+
+class StateTaskServiceBatch:
+    def __init__(self):
+        raise RuntimeError("tasks of AWS Batch do not run here")
+
+
+sys.modules[BATCH] = types.ModuleType(BATCH)
+sys.modules[BATCH].StateTaskServiceBatch = StateTaskServiceBatch
 
 
 def hurry():
