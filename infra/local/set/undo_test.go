@@ -29,7 +29,7 @@ func want(c *client) *wanted {
 	c.t.Helper()
 	slug := unique("whole-")
 	w := &wanted{client: c, slug: slug, email: slug + "@example.com"}
-	created := c.do("POST", "/tenants", map[string]any{
+	created := c.do("POST", "/tenants", map[string]any{ //nolint:gosec // secrets of a test
 		"name": "Whole", "slug": slug, "admin_email": w.email, "admin_password": ownersPassword,
 		"sip_enabled": true, "sip_domain": slug + ".example.com", "sip_username": "u", "webhook_secret": "a webhook's secret",
 	}).must(202)
