@@ -1,7 +1,6 @@
 package provisioning
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +42,17 @@ type RetryReceipt func(operation.Operation) (*idempotency.Record, error)
 // It fails with fault.OperationNotFailed unless the operation failed, and with
 // fault.Invalid where it has no use for a password or needs one.
 func (r *Retrier) Retry(ctx context.Context, id operation.ID, newer NewPasswords, receipt RetryReceipt) (operation.Operation, error) {
+	o, err := r.retry(ctx, id, newer, receipt)
+	if err == nil {
+		return o, nil
+	}
+	if _, late := r.failed(ctx, id); errors.Is(late, fault.OperationNotFailed) {
+		return o, late // another retry was first
+	}
+	return o, err
+}
+
+func (r *Retrier) retry(ctx context.Context, id operation.ID, newer NewPasswords, receipt RetryReceipt) (operation.Operation, error) {
 	before, err := r.failed(ctx, id)
 	if err != nil {
 		return before, err
@@ -68,8 +78,7 @@ func (r *Retrier) Retry(ctx context.Context, id operation.ID, newer NewPasswords
 	err = r.operations.SaveWithTenant(ctx, before, after, t, tAfter, record)
 	r.dropOther(ctx, before, after, err)
 	if err != nil {
-		_, notFailed := r.failed(ctx, id) // any more, since another retry was first
-		return before, cmp.Or(notFailed, fmt.Errorf("retry operation %s: %w", id, err))
+		return before, fmt.Errorf("retry operation %s: %w", id, err)
 	}
 	start(ctx, r.starter, after)
 	return after, nil
