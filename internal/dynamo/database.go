@@ -144,20 +144,10 @@ func (s *Databases) tags(ctx context.Context, arn *string) (map[string]string, e
 
 // setUp makes a table that is active fit for use.
 func (s *Databases) setUp(ctx context.Context, name string, schemaVersion int) error {
-	ttl, err := s.db.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &name})
-	if err != nil {
-		return tableFailure("describe the time to live of table "+name, err)
+	if err := s.expire(ctx, name); err != nil {
+		return err
 	}
-	if d := ttl.TimeToLiveDescription; d == nil || d.TimeToLiveStatus == types.TimeToLiveStatusDisabled {
-		_, err := s.db.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
-			TableName:               &name,
-			TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: new("expires_at"), Enabled: new(true)},
-		})
-		if err != nil {
-			return tableFailure("set the time to live of table "+name, err)
-		}
-	}
-	_, err = s.db.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
+	_, err := s.db.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
 		TableName:                        &name,
 		PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: new(true)},
 	})
@@ -173,6 +163,35 @@ func (s *Databases) setUp(ctx context.Context, name string, schemaVersion int) e
 		return tableFailure("write the schema version of table "+name, err)
 	}
 	return nil
+}
+
+// expire turns the time to live of a table on, unless it is.
+func (s *Databases) expire(ctx context.Context, name string) error {
+	on, err := s.expires(ctx, name)
+	if err != nil || on {
+		return err
+	}
+	_, err = s.db.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
+		TableName:               &name,
+		TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: new("expires_at"), Enabled: new(true)},
+	})
+	if err == nil {
+		return nil
+	}
+	if on, err2 := s.expires(ctx, name); err2 == nil && on {
+		return nil // another call was first
+	}
+	return tableFailure("set the time to live of table "+name, err)
+}
+
+// expires reports whether the time to live of a table is on, or will be.
+func (s *Databases) expires(ctx context.Context, name string) (bool, error) {
+	out, err := s.db.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &name})
+	if err != nil {
+		return false, tableFailure("describe the time to live of table "+name, err)
+	}
+	d := out.TimeToLiveDescription
+	return d != nil && d.TimeToLiveStatus != types.TimeToLiveStatusDisabled, nil
 }
 
 // Delete removes the tenant's table if the operation made it; another's is left
