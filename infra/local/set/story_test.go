@@ -73,7 +73,7 @@ func TestProvision(t *testing.T) {
 	admin := c.admin()
 	slug := unique("acme-")
 	domain, email := slug+".sip.example.com", slug+"-admin@example.com"
-	const sipPassword, adminPassword = "a sip password 4711", "an admin password 4711"
+	sipPassword, adminPassword := "a sip password of "+slug, "an admin password of "+slug
 	created := admin.do("POST", "/tenants", map[string]any{
 		"name": "Acme " + slug, "slug": slug, "country": "ID", "billing_plan": "enterprise",
 		"max_concurrent_calls": 500, "limits": map[string]any{"max_agents": 77},
