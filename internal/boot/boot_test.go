@@ -12,6 +12,9 @@ import (
 	"github.com/aws/aws-lambda-go/lambda/messages"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tenantry/tenantry/internal/api"
+	"github.com/tenantry/tenantry/internal/identity"
 )
 
 // setenv sets the variables, and unsets those that Lambda sets besides.
@@ -142,5 +145,26 @@ func TestHandler(t *testing.T) {
 				t.Errorf("the log is %q", log.String())
 			}
 		})
+	}
+}
+
+func TestRequestLog(t *testing.T) {
+	var out strings.Builder
+	logger := slog.New(requestLog{slog.NewJSONHandler(&out, nil)})
+	server := api.Serve(api.Operation{
+		Name:  "Log",
+		Allow: identity.Public(),
+		Handle: func(ctx context.Context, _ *api.Request) (*api.Response, error) {
+			logger.With("a", 1).WarnContext(ctx, "within")
+			return api.NoContent(), nil
+		},
+	}, "Test")
+	logger.InfoContext(t.Context(), "outside")
+	if _, err := server.Invoke(t.Context(), []byte(`{"requestContext":{"requestId":"R1"}}`)); err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Split(out.String(), "\n")
+	if len(got) != 3 || strings.Contains(got[0], "gateway_request_id") || !strings.Contains(got[1], `"a":1,"gateway_request_id":"R1"`) {
+		t.Errorf("got the lines %q", got)
 	}
 }
