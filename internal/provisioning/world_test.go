@@ -353,6 +353,9 @@ func (w *world) checkFailed() {
 	if o.State != operation.Failed || t.Status != tenant.Failed || o.Failure == nil || o.Secret == "" {
 		w.Fatalf("the operation is %+v, and the tenant %s", o, t.Status)
 	}
+	if t.StatusReason == nil || *t.StatusReason != o.Failure.Detail {
+		w.Errorf("the tenant's reason is not that of the operation, %q", o.Failure.Detail)
+	}
 	if t.Database != nil || t.Secret != nil || t.OwnerID != nil {
 		w.Errorf("the tenant still names what it had: %+v", t)
 	}
