@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tenantry/tenantry/internal/account"
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/provisioning"
@@ -157,7 +158,7 @@ func (u users) EmailHeld(_ context.Context, email string) (bool, error) {
 	return held, nil
 }
 
-func (u users) Create(_ context.Context, created user.User) error {
+func (u users) Create(_ context.Context, created user.User, _ audit.Record) error {
 	if _, ok := u.byEmail(created.Email); ok {
 		return fault.New(fault.EmailTaken, "the e-mail address belongs to another account")
 	}
@@ -165,13 +166,21 @@ func (u users) Create(_ context.Context, created user.User) error {
 	return nil
 }
 
-func (u users) EndSessions(ctx context.Context, id identity.UserID, at time.Time) error {
+func (u users) EndSessions(ctx context.Context, id identity.UserID, at time.Time, _ audit.Record) error {
 	found, err := u.Get(ctx, id)
 	found.SessionsEndedAt = at
 	if err == nil {
 		u[id] = found
 	}
 	return err
+}
+
+// records keeps what the audit is told.
+type records []audit.Record
+
+func (r *records) Record(_ context.Context, told audit.Record) error {
+	*r = append(*r, told)
+	return nil
 }
 
 // onboarder makes users, as provisioning does.
@@ -182,5 +191,5 @@ func (o onboarder) Onboard(ctx context.Context, a provisioning.Account) error {
 	if a.Business {
 		u.Role, u.TenantID = identity.Owner, identity.TenantID(a.ID)
 	}
-	return o.users.Create(ctx, u)
+	return o.users.Create(ctx, u, audit.Record{})
 }

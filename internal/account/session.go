@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/user"
@@ -96,7 +97,7 @@ type SessionEnder interface {
 	UserGetter
 	// EndSessions ends the sessions of a user that began at the time given or
 	// before. It fails with fault.NotFound if there is no such user.
-	EndSessions(ctx context.Context, id identity.UserID, at time.Time) error
+	EndSessions(ctx context.Context, id identity.UserID, at time.Time, r audit.Record) error
 }
 
 // An Exit signs people out.
@@ -111,10 +112,11 @@ func NewExit(accounts SignOuter, users SessionEnder) *Exit { return &Exit{accoun
 // Logout ends all sessions of a user: access tokens as soon as the authorizer
 // looks again, refresh tokens at once. It fails with fault.TokenInvalid if there
 // is no such user any more.
-func (e *Exit) Logout(ctx context.Context, id identity.UserID) error {
-	u, err := e.users.Get(ctx, id)
+func (e *Exit) Logout(ctx context.Context, c identity.Caller) error {
+	u, err := e.users.Get(ctx, c.Subject)
 	if err == nil {
-		err = e.users.EndSessions(ctx, id, time.Now().UTC().Truncate(time.Millisecond))
+		told := audit.By(c).Did(audit.UserSignedOut, u.TenantID, user.Target(u.ID))
+		err = e.users.EndSessions(ctx, u.ID, time.Now().UTC().Truncate(time.Millisecond), told)
 	}
 	if errors.Is(err, fault.NotFound) {
 		return ErrNoUser(err)

@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/user"
@@ -64,7 +65,7 @@ type Users interface {
 	ByEmail(ctx context.Context, email string) (username string, err error)
 	// Create writes a user who belongs to no tenant. It fails with fault.Conflict
 	// if the user is there already, and with fault.EmailTaken.
-	Create(ctx context.Context, u user.User) error
+	Create(ctx context.Context, u user.User, r audit.Record) error
 }
 
 // A Session is what a sign-in or a refresh gives.
@@ -75,22 +76,28 @@ type Session struct {
 	TenantID     identity.TenantID // "" for those who belong to no tenant
 }
 
+// An Auditor keeps records of what changes nothing.
+type Auditor interface {
+	Record(ctx context.Context, r audit.Record) error
+}
+
 // A Desk signs people in.
 type Desk struct {
 	accounts  Directory
 	users     Users
 	onboarder Onboarder
+	auditor   Auditor
 }
 
 // NewDesk returns a Desk that signs in to the accounts of a directory.
-func NewDesk(accounts Directory, users Users, onboarder Onboarder) *Desk {
-	return &Desk{accounts, users, onboarder}
+func NewDesk(accounts Directory, users Users, onboarder Onboarder, auditor Auditor) *Desk {
+	return &Desk{accounts, users, onboarder, auditor}
 }
 
 // SignIn fails as Directory.SignIn does, with fault.UserDisabled, and with
 // fault.EmailTaken if another account with the same address was confirmed first.
 // It gives an account that has no place on the platform yet its place.
-func (d *Desk) SignIn(ctx context.Context, c Credentials) (Session, error) {
+func (d *Desk) SignIn(ctx context.Context, requestID string, c Credentials) (Session, error) {
 	username, err := d.username(ctx, c)
 	if err != nil {
 		return Session{}, err
@@ -99,7 +106,7 @@ func (d *Desk) SignIn(ctx context.Context, c Credentials) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	u, err := d.user(ctx, tokens)
+	u, err := d.user(ctx, requestID, tokens)
 	if err != nil {
 		return Session{}, err
 	}
@@ -111,6 +118,10 @@ func (d *Desk) SignIn(ctx context.Context, c Credentials) (Session, error) {
 	}
 	if tokens, err = d.outlast(ctx, u, c.Password, tokens); err != nil {
 		return Session{}, err
+	}
+	told := audit.By(identity.Caller{Subject: u.ID, RequestID: requestID}).Did(audit.UserSignedIn, u.TenantID, user.Target(u.ID))
+	if err := d.auditor.Record(ctx, told); err != nil {
+		return Session{}, fmt.Errorf("record the sign-in of user %s: %w", u.ID, err)
 	}
 	return newSession(tokens, u), nil
 }
@@ -152,7 +163,7 @@ func (d *Desk) signIn(ctx context.Context, username string, c Credentials) (Toke
 }
 
 // user returns whoever signed in, and makes their row if there is none yet.
-func (d *Desk) user(ctx context.Context, t Tokens) (user.User, error) {
+func (d *Desk) user(ctx context.Context, requestID string, t Tokens) (user.User, error) {
 	u, err := d.users.Get(ctx, t.UserID)
 	if !errors.Is(err, fault.NotFound) {
 		return u, err
@@ -162,7 +173,7 @@ func (d *Desk) user(ctx context.Context, t Tokens) (user.User, error) {
 		return user.User{}, fmt.Errorf("find the account of user %s: %w", t.UserID, err)
 	}
 	if t.PlatformAdmin {
-		err = d.createPlatformAdmin(ctx, a)
+		err = d.createPlatformAdmin(ctx, requestID, a)
 	} else {
 		err = Onboard(ctx, d.onboarder, a)
 	}
@@ -174,11 +185,11 @@ func (d *Desk) user(ctx context.Context, t Tokens) (user.User, error) {
 
 // createPlatformAdmin makes the row of a platform admin, unless another sign-in
 // has just made it.
-func (d *Desk) createPlatformAdmin(ctx context.Context, a Account) error {
+func (d *Desk) createPlatformAdmin(ctx context.Context, requestID string, a Account) error {
 	if a.Email == "" {
 		return fault.New(fault.Forbidden, "the account has no e-mail address, which users must have")
 	}
-	err := d.users.Create(ctx, user.User{
+	u := user.User{
 		ID:        a.ID,
 		Username:  a.Username,
 		Email:     a.Email,
@@ -186,7 +197,9 @@ func (d *Desk) createPlatformAdmin(ctx context.Context, a Account) error {
 		Role:      identity.PlatformAdmin,
 		CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
 		Version:   1,
-	})
+	}
+	told := audit.By(identity.Caller{Subject: u.ID, RequestID: requestID}).Did(audit.UserCreated, "", user.Target(u.ID), user.Changes(user.User{}, u)...)
+	err := d.users.Create(ctx, u, told)
 	if errors.Is(err, fault.Conflict) {
 		return nil
 	}

@@ -62,12 +62,16 @@ func TestSignIn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := people()
-			got, err := account.NewDesk(accounts(), u, onboarder{u}).SignIn(t.Context(), test.credentials)
+			told := new(records)
+			got, err := account.NewDesk(accounts(), u, onboarder{u}, told).SignIn(t.Context(), "R1", test.credentials)
 			if kind := fault.KindOf(err); kind != test.kind {
 				t.Fatalf("got %v, want the kind %q", err, test.kind)
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("session (-want +got):\n%s", diff)
+			}
+			if got, want := len(*told), map[bool]int{true: 1}[err == nil]; got != want {
+				t.Errorf("the audit was told of %d sign-ins, want %d", got, want)
 			}
 		})
 	}
@@ -75,9 +79,9 @@ func TestSignIn(t *testing.T) {
 
 func TestSignInMakesPlatformAdmin(t *testing.T) {
 	u := users{}
-	desk := account.NewDesk(accounts(), u, onboarder{u})
+	desk := account.NewDesk(accounts(), u, onboarder{u}, new(records))
 	for range 2 {
-		if _, err := desk.SignIn(t.Context(), account.Credentials{Login: "root", Password: "correct horse"}); err != nil {
+		if _, err := desk.SignIn(t.Context(), "R1", account.Credentials{Login: "root", Password: "correct horse"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -89,8 +93,8 @@ func TestSignInMakesPlatformAdmin(t *testing.T) {
 // Once there is a row, the group has no say.
 func TestSignInKeepsRole(t *testing.T) {
 	u := users{"id of root": {ID: "id of root", Username: "root", Role: identity.Agent, TenantID: "t"}}
-	desk := account.NewDesk(accounts(), u, onboarder{u})
-	if _, err := desk.SignIn(t.Context(), account.Credentials{Login: "root", Password: "correct horse"}); err != nil {
+	desk := account.NewDesk(accounts(), u, onboarder{u}, new(records))
+	if _, err := desk.SignIn(t.Context(), "R1", account.Credentials{Login: "root", Password: "correct horse"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := u["id of root"].Role; got != identity.Agent {
@@ -101,7 +105,7 @@ func TestSignInKeepsRole(t *testing.T) {
 func TestSignInOfTheSecondWithAnAddress(t *testing.T) {
 	d, u := accounts(), people()
 	d.entries["dewi"].Email = "twin@example.com"
-	_, err := account.NewDesk(d, u, onboarder{u}).SignIn(t.Context(), account.Credentials{Login: "dewi", Password: "correct horse"})
+	_, err := account.NewDesk(d, u, onboarder{u}, new(records)).SignIn(t.Context(), "R1", account.Credentials{Login: "dewi", Password: "correct horse"})
 	if !errors.Is(err, fault.EmailTaken) {
 		t.Errorf("got %v, want %v", err, fault.EmailTaken)
 	}
@@ -110,7 +114,7 @@ func TestSignInOfTheSecondWithAnAddress(t *testing.T) {
 func TestSignInOfDisabledUser(t *testing.T) {
 	for password, want := range map[string]fault.Kind{"correct horse": fault.UserDisabled, "wrong": fault.InvalidCredentials} {
 		u := users{"id of dewi": {ID: "id of dewi", Disabled: true}}
-		_, err := account.NewDesk(accounts(), u, onboarder{u}).SignIn(t.Context(), account.Credentials{Login: "dewi", Password: password})
+		_, err := account.NewDesk(accounts(), u, onboarder{u}, new(records)).SignIn(t.Context(), "R1", account.Credentials{Login: "dewi", Password: password})
 		if !errors.Is(err, want) {
 			t.Errorf("password %q: got %v, want %v", password, err, want)
 		}
@@ -128,11 +132,11 @@ func TestSignInAfterLogout(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				time.Sleep(300 * time.Millisecond)
 				d, u := accounts(), users{"id of dewi": {ID: "id of dewi", Username: "dewi"}}
-				if err := account.NewExit(d, u).Logout(t.Context(), "id of dewi"); err != nil {
+				if err := account.NewExit(d, u).Logout(t.Context(), identity.Caller{Subject: "id of dewi"}); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(sinceLogout)
-				if _, err := account.NewDesk(d, u, onboarder{u}).SignIn(t.Context(), account.Credentials{Login: "dewi", Password: "correct horse"}); err != nil {
+				if _, err := account.NewDesk(d, u, onboarder{u}, new(records)).SignIn(t.Context(), "R1", account.Credentials{Login: "dewi", Password: "correct horse"}); err != nil {
 					t.Fatal(err)
 				}
 				if now := time.Now(); u["id of dewi"].Ended(now.Truncate(time.Second)) {
@@ -146,7 +150,7 @@ func TestSignInAfterLogout(t *testing.T) {
 func TestSignInWhenClocksDiffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := users{"id of dewi": {ID: "id of dewi", SessionsEndedAt: time.Now().Add(time.Hour)}}
-		_, err := account.NewDesk(accounts(), u, onboarder{u}).SignIn(t.Context(), account.Credentials{Login: "dewi", Password: "correct horse"})
+		_, err := account.NewDesk(accounts(), u, onboarder{u}, new(records)).SignIn(t.Context(), "R1", account.Credentials{Login: "dewi", Password: "correct horse"})
 		if err == nil || fault.KindOf(err) != "" {
 			t.Errorf("got %v, want an error that is not the caller's", err)
 		}
@@ -203,7 +207,7 @@ func TestRefresh(t *testing.T) {
 func TestLogout(t *testing.T) {
 	d, u := accounts(), users{"id of dewi": {ID: "id of dewi", Username: "dewi"}}
 	exit := account.NewExit(d, u)
-	if err := exit.Logout(t.Context(), "id of dewi"); err != nil {
+	if err := exit.Logout(t.Context(), identity.Caller{Subject: "id of dewi"}); err != nil {
 		t.Fatal(err)
 	}
 	if !u["id of dewi"].Ended(time.Now().Truncate(time.Second).Add(-time.Second)) {
@@ -212,7 +216,7 @@ func TestLogout(t *testing.T) {
 	if diff := cmp.Diff([]string{"dewi"}, d.signedOut); diff != "" {
 		t.Errorf("signed out (-want +got):\n%s", diff)
 	}
-	if err := exit.Logout(t.Context(), "nobody"); !errors.Is(err, fault.TokenInvalid) {
+	if err := exit.Logout(t.Context(), identity.Caller{Subject: "nobody"}); !errors.Is(err, fault.TokenInvalid) {
 		t.Errorf("got %v, want %v", err, fault.TokenInvalid)
 	}
 }

@@ -5,6 +5,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"runtime/debug"
 	"time"
 
@@ -26,6 +27,23 @@ type Operation struct {
 	// Idempotency is set where the operation honours the header Idempotency-Key.
 	Idempotency *Idempotency
 	Handle      Handler
+
+	guard ImpersonationGuard
+}
+
+// An ImpersonationGuard knows whether an impersonation still goes on. API Gateway
+// keeps what the authorizer said of it for longer.
+type ImpersonationGuard interface {
+	// Guard fails with fault.TokenInvalid or fault.TokenExpired if the session is
+	// over, and with fault.ImpersonationDenied if the tenant does not allow it.
+	Guard(ctx context.Context, c identity.Caller) error
+}
+
+// Guarded returns the operation for use in an impersonation too. One that is not
+// guarded refuses every impersonation.
+func (op Operation) Guarded(g ImpersonationGuard) Operation {
+	op.guard = g
+	return op
 }
 
 // A Handler answers one operation of the API. An error it returns becomes a
@@ -81,7 +99,7 @@ func RequestID(ctx context.Context) string {
 
 // answer does what an operation declares of itself, and calls its handler.
 func (s *Server) answer(ctx context.Context, r *Request) (*Response, error) {
-	if err := s.op.admit(r); err != nil {
+	if err := s.op.admit(ctx, r); err != nil {
 		return nil, err
 	}
 	if !s.op.AnyQuery {
@@ -103,7 +121,7 @@ func (s *Server) answer(ctx context.Context, r *Request) (*Response, error) {
 }
 
 // admit fails unless the caller may call the operation.
-func (op Operation) admit(r *Request) error {
+func (op Operation) admit(ctx context.Context, r *Request) error {
 	switch {
 	case op.Allow.IsPublic():
 		return nil
@@ -113,8 +131,36 @@ func (op Operation) admit(r *Request) error {
 		return credentialFault(fault.TokenExpired)
 	case r.Caller.Anonymous():
 		return fault.New(fault.Unauthenticated, "send a token in the header Authorization: Bearer …")
-	case !op.Allow.Allows(r.Caller):
-		return fault.New(fault.Forbidden, "your role, %s, may not do this", r.Caller.Role)
+	case r.Caller.Impersonation != nil:
+		if err := op.admitImpersonation(ctx, r); err != nil {
+			return err
+		}
+	}
+	if op.Allow.Allows(r.Caller) {
+		return nil
+	}
+	if scope := op.Allow.Scope(); r.Caller.Role == identity.Service && scope != "" {
+		return fault.New(fault.Forbidden, "your key lacks the scope %s", scope)
+	}
+	return fault.New(fault.Forbidden, "your role, %s, may not do this", r.Caller.Role)
+}
+
+// admitImpersonation fails unless the impersonation goes on, and may be used for
+// the operation.
+func (op Operation) admitImpersonation(ctx context.Context, r *Request) error {
+	if op.guard == nil {
+		return fault.New(fault.ImpersonationDenied, "the operation is not for an impersonation")
+	}
+	if err := op.guard.Guard(ctx, r.Caller); err != nil {
+		return err
+	}
+	switch {
+	case r.Method == http.MethodGet:
+		return nil
+	case r.Caller.Impersonation.Mode != identity.Full:
+		return fault.New(fault.ImpersonationDenied, "the impersonation is read_only; it may call GET routes only")
+	case !op.Allow.AllowsProxy():
+		return fault.New(fault.ImpersonationDenied, "this is the user's own to do, whatever the mode of the impersonation")
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 
 // LoggerOut is what Logout needs of an account.Exit.
 type LoggerOut interface {
-	Logout(ctx context.Context, id identity.UserID) error
+	Logout(ctx context.Context, c identity.Caller) error
 }
 
 // Logout serves POST /auth/logout. It ends all sessions of the caller.
@@ -17,7 +17,7 @@ func Logout(exit LoggerOut) Operation {
 		Name:  "Logout",
 		Allow: identity.Anyone(),
 		Handle: func(ctx context.Context, r *Request) (*Response, error) {
-			if err := exit.Logout(ctx, r.Caller.Subject); err != nil {
+			if err := exit.Logout(ctx, r.Caller); err != nil {
 				return nil, err
 			}
 			return NoContent(), nil

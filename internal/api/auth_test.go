@@ -162,7 +162,7 @@ func TestResendConfirmation(t *testing.T) {
 
 type signInFunc func(account.Credentials) (account.Session, error)
 
-func (f signInFunc) SignIn(_ context.Context, c account.Credentials) (account.Session, error) {
+func (f signInFunc) SignIn(_ context.Context, _ string, c account.Credentials) (account.Session, error) {
 	return f(c)
 }
 
@@ -254,7 +254,7 @@ func TestRefreshToken(t *testing.T) {
 
 type logoutFunc func(identity.UserID) error
 
-func (f logoutFunc) Logout(_ context.Context, id identity.UserID) error { return f(id) }
+func (f logoutFunc) Logout(_ context.Context, c identity.Caller) error { return f(c.Subject) }
 
 func TestLogout(t *testing.T) {
 	logout := func(id identity.UserID) error {

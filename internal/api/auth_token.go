@@ -10,7 +10,7 @@ import (
 
 // SignInner is what CreateToken needs of an account.Desk.
 type SignInner interface {
-	SignIn(ctx context.Context, c account.Credentials) (account.Session, error)
+	SignIn(ctx context.Context, requestID string, c account.Credentials) (account.Session, error)
 }
 
 // CreateToken serves POST /auth/token. It answers 401 if the credentials are
@@ -29,7 +29,7 @@ func CreateToken(desk SignInner) Operation {
 			if err := faults.And(c.Faults()).Err(); err != nil {
 				return nil, err
 			}
-			session, err := desk.SignIn(ctx, c)
+			session, err := desk.SignIn(ctx, r.ID, c)
 			if err != nil {
 				return nil, err
 			}

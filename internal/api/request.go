@@ -39,9 +39,29 @@ type AuthorizerContext struct {
 	TenantID identity.TenantID `json:"tenant_id,omitempty"`
 	Role     identity.Role     `json:"role,omitempty"`
 	Problem  fault.Kind        `json:"problem,omitempty"`
+	// Scopes and TenantIDs are those of a service's key.
+	Scopes    []identity.Scope    `json:"scopes,omitempty"`
+	TenantIDs []identity.TenantID `json:"tenant_ids,omitempty"`
+	// ImpersonationID, Actor and Mode are set where a platform admin, the actor,
+	// acts as the subject.
+	ImpersonationID string          `json:"impersonation_id,omitempty"`
+	Actor           identity.UserID `json:"actor,omitempty"`
+	Mode            identity.Mode   `json:"mode,omitempty"`
 	// ExpiresAt is when the token expires, in Unix seconds. API Gateway keeps
 	// what the authorizer said for longer.
 	ExpiresAt int64 `json:"expires_at,omitzero"`
+}
+
+// caller returns who sent the request with the id given.
+func (a AuthorizerContext) caller(requestID string) identity.Caller {
+	c := identity.Caller{
+		Subject: a.Subject, TenantID: a.TenantID, Role: a.Role,
+		Scopes: a.Scopes, TenantIDs: a.TenantIDs, RequestID: requestID,
+	}
+	if a.ImpersonationID != "" {
+		c.Impersonation = &identity.Impersonation{ID: a.ImpersonationID, Actor: a.Actor, Mode: a.Mode}
+	}
+	return c
 }
 
 // A Request is one call, already routed by API Gateway, and its caller known.
@@ -69,7 +89,7 @@ func newRequest(e *event) (*Request, error) {
 		URI:        e.RawPath,
 		Path:       e.PathParameters,
 		Body:       []byte(e.Body),
-		Caller:     identity.Caller{Subject: a.Subject, TenantID: a.TenantID, Role: a.Role},
+		Caller:     a.caller(e.RequestContext.RequestID),
 		headers:    e.Headers,
 		credential: a.Problem,
 		expiresAt:  a.ExpiresAt,

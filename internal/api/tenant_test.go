@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
@@ -66,7 +67,7 @@ func (s *oneTenant) Get(_ context.Context, id identity.TenantID) (tenant.Tenant,
 	return tenant.Tenant{}, tenant.NotFound(id)
 }
 
-func (s *oneTenant) Update(_ context.Context, _, after tenant.Tenant) error {
+func (s *oneTenant) Update(_ context.Context, _, after tenant.Tenant, _ audit.Record) error {
 	s.Tenant = after
 	return nil
 }

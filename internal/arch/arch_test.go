@@ -22,13 +22,14 @@ var allowed = map[string][]string{
 	"patch":       {},
 	"idempotency": {},
 	"page":        {},
+	"audit":       {"identity"},
 
 	// The domain, which knows neither edges nor adapters.
-	"tenant":       {"fault", "identity", "patch"},
+	"tenant":       {"audit", "fault", "identity", "patch"},
 	"operation":    {"fault", "identity"},
-	"user":         {"fault", "identity"},
-	"provisioning": {"fault", "idempotency", "identity", "operation", "patch", "tenant", "user"},
-	"account":      {"fault", "identity", "patch", "provisioning", "tenant", "user"},
+	"user":         {"audit", "fault", "identity"},
+	"provisioning": {"audit", "fault", "idempotency", "identity", "operation", "patch", "tenant", "user"},
+	"account":      {"audit", "fault", "identity", "patch", "provisioning", "tenant", "user"},
 
 	// The edges.
 	"api":        {"account", "fault", "idempotency", "identity", "operation", "page", "patch", "provisioning", "tenant", "user"},
@@ -39,7 +40,7 @@ var allowed = map[string][]string{
 
 	// The adapters, which know no edge.
 	"cognito":  {"account", "fault", "identity", "provisioning"},
-	"dynamo":   {"fault", "idempotency", "identity", "operation", "page", "provisioning", "tenant", "user"},
+	"dynamo":   {"audit", "fault", "idempotency", "identity", "operation", "page", "provisioning", "tenant", "user"},
 	"secret":   {"operation", "provisioning", "tenant", "identity"},
 	"token":    {"fault", "identity"},
 	"workflow": {"operation"},

@@ -64,6 +64,7 @@ func (s *Tenants) creation(c provisioning.Creation) *transaction {
 	}
 	tx.put(newOperationItem(c.Operation), fault.New(fault.Conflict, "there is an operation %q already", c.Operation.ID))
 	tx.put(runningItem{runningKey(t.ID), c.Operation.ID}, errLost(t.ID, "operation"))
+	tx.record(c.Records...)
 	return tx
 }
 

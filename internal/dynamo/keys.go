@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
@@ -31,6 +33,7 @@ import (
 //	search entry           PREFIX#<first two characters>   <folded name or slug>\x00<tenant id>
 //	directory's counter    DIRECTORY                       COUNTER
 //	directory's member     DIRECTORY#<bucket>              <n>
+//	audit record           AUDIT#<tenant id or PLATFORM>   <time>#<id>
 type key struct {
 	PK string `dynamodbav:"pk"`
 	SK string `dynamodbav:"sk"`
@@ -105,6 +108,22 @@ func statusGroup(status tenant.Status, n int64) string {
 	return string(status) + "#" + strconv.FormatInt(n/groupSize, 10)
 }
 
+// platform stands for a tenant where something belongs to none.
+const platform = "PLATFORM"
+
+// auditKey is where the record of a tenant, or of the platform, is.
+func auditKey(r audit.Record) key {
+	return key{auditPartition(r.TenantID), inTime(r.Time, r.ID)}
+}
+
+func auditPartition(id identity.TenantID) string {
+	return "AUDIT#" + cmp.Or(string(id), platform)
+}
+
+// auditHour is the partition of the index tenant that holds the records of an
+// hour, of all tenants.
+func auditHour(t time.Time) string { return "AUDIT#" + t.UTC().Format("2006-01-02T15") }
+
 // The index tenant holds what belongs to a tenant and is no item of its
 // partition.
 func usersOf(id identity.TenantID) string      { return "TENANT#" + string(id) + "#USER" }
@@ -118,6 +137,7 @@ const (
 	dueShards    = 8
 	dueOperation = "operation"
 	dueAccount   = "account"
+	dueAudit     = "audit"
 )
 
 func dueKey(kind string, shard int) string { return "DUE#" + kind + "#" + strconv.Itoa(shard) }

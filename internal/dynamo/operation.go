@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
@@ -87,7 +88,7 @@ func (s *Operations) Save(ctx context.Context, before, after operation.Operation
 // ended, no operation runs on the tenant from then on; where it goes on after it
 // had ended, it runs again, and fault.OperationRunning says that another does.
 // Receipt is nil where no answer is to be remembered.
-func (s *Operations) SaveWithTenant(ctx context.Context, before, after operation.Operation, tBefore, tAfter tenant.Tenant, receipt *idempotency.Record) error {
+func (s *Operations) SaveWithTenant(ctx context.Context, before, after operation.Operation, tBefore, tAfter tenant.Tenant, r audit.Record, receipt *idempotency.Record) error {
 	tx := s.begin()
 	if receipt != nil {
 		tx.put(newRecordItem(*receipt), idempotency.ErrRecorded)
@@ -100,6 +101,7 @@ func (s *Operations) SaveWithTenant(ctx context.Context, before, after operation
 	case before.Done() && !after.Done():
 		tx.put(runningItem{runningKey(after.TenantID), after.ID}, fault.New(fault.OperationRunning, "another operation runs on the tenant"))
 	}
+	tx.record(r)
 	return tx.run(ctx)
 }
 

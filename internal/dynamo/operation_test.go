@@ -58,7 +58,7 @@ func TestOperations(t *testing.T) {
 	failed := ended(running, operation.Failed)
 	failedTenant := acme
 	failedTenant.Status, failedTenant.Version = tenant.Failed, 2
-	if err := operations.SaveWithTenant(t.Context(), running, failed, acme, failedTenant, nil); err != nil {
+	if err := operations.SaveWithTenant(t.Context(), running, failed, acme, failedTenant, told(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(failed, get(), cmp.FilterPath(isDueAt, cmp.Ignore())); diff != "" {
@@ -74,7 +74,7 @@ func TestOperations(t *testing.T) {
 	again, againTenant := failed, failedTenant
 	again.State, again.EndedAt, again.Version = operation.Pending, nil, 4
 	againTenant.Status, againTenant.Version = tenant.Provisioning, 3
-	if err := operations.SaveWithTenant(t.Context(), failed, again, failedTenant, againTenant, nil); err != nil {
+	if err := operations.SaveWithTenant(t.Context(), failed, again, failedTenant, againTenant, told(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := operations.Running(t.Context(), acme.ID); err != nil || got != o.ID {

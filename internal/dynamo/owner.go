@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
@@ -16,10 +17,11 @@ import (
 // Create writes a user who belongs to no tenant. It fails with fault.Conflict if
 // the user is there already, and with fault.EmailTaken, which is also what an
 // account gets that was rejected.
-func (s *Users) Create(ctx context.Context, u user.User) error {
+func (s *Users) Create(ctx context.Context, u user.User, r audit.Record) error {
 	tx := s.begin()
 	tx.putUser(u)
 	tx.checkNotRejected(u)
+	tx.record(r)
 	return tx.run(ctx)
 }
 
@@ -27,7 +29,7 @@ func (s *Users) Create(ctx context.Context, u user.User) error {
 // e-mail address that was reserved for the operation, and makes the user the
 // tenant's owner, as long as the attempt of the operation is under way. Doing it
 // again changes nothing.
-func (s *Users) CreateOwner(ctx context.Context, o operation.Operation, u user.User) error {
+func (s *Users) CreateOwner(ctx context.Context, o operation.Operation, u user.User, r audit.Record) error {
 	before, err := NewTenants(s.Table).Get(ctx, u.TenantID)
 	if err != nil {
 		return err
@@ -41,13 +43,14 @@ func (s *Users) CreateOwner(ctx context.Context, o operation.Operation, u user.U
 	tx.write(emailItem{key: emailKey(u.Email), UserID: u.ID, Username: u.Username}, "operation_id = :o",
 		map[string]any{":o": o.ID}, fault.New(fault.EmailTaken, "the e-mail address of the owner belongs to another account"))
 	tx.setOwner(before, &u.ID, 1)
+	tx.record(r)
 	return tx.run(ctx)
 }
 
 // DeleteOwner takes back what CreateOwner did, as long as the attempt is under
 // way. The e-mail address stays reserved for the operation. It is no error if the
 // tenant has no owner.
-func (s *Users) DeleteOwner(ctx context.Context, o operation.Operation) error {
+func (s *Users) DeleteOwner(ctx context.Context, o operation.Operation, by audit.Origin) error {
 	before, err := NewTenants(s.Table).Get(ctx, o.TenantID)
 	if err != nil {
 		return err
@@ -62,6 +65,7 @@ func (s *Users) DeleteOwner(ctx context.Context, o operation.Operation) error {
 	tx.write(emailItem{key: emailKey(o.AdminEmail), OperationID: o.ID}, "user_id = :u",
 		map[string]any{":u": owner}, errLost(o.TenantID, "e-mail address"))
 	tx.setOwner(before, nil, -1)
+	tx.record(by.Did(audit.UserDeleted, o.TenantID, user.Target(owner)))
 	return tx.run(ctx)
 }
 
@@ -78,19 +82,14 @@ func (tx *transaction) setOwner(before tenant.Tenant, owner *identity.UserID, co
 	after.OwnerID = owner
 	after.Version++
 	tx.replaceTenant(before, after)
-	tx.update(countersKey(before.ID), "ADD owners :one", map[string]any{":one": count}, nil, errLost(before.ID, "counters"))
+	tx.countUsers(before.ID, count, count)
 }
 
 // Reject notes that an account is to be removed, since another with its e-mail
 // address was confirmed first. The sweeper removes it. From then on it cannot
 // become a user.
 func (s *Users) Reject(ctx context.Context, id identity.UserID, username string) error {
-	err := s.put(ctx, rejectedItem{
-		key:      rejectedKey(id),
-		Username: username,
-		Due:      dueKey(dueAccount, shardOf(string(id))),
-		DueAt:    sortable(time.Now()),
-	}, errNoted)
+	err := s.put(ctx, newRejectedItem(id, username), errNoted)
 	if errors.Is(err, errNoted) {
 		return nil
 	}
@@ -111,4 +110,13 @@ type rejectedItem struct {
 	Username string `dynamodbav:"username"`
 	Due      string `dynamodbav:"due"`
 	DueAt    string `dynamodbav:"due_at"`
+}
+
+func newRejectedItem(id identity.UserID, username string) rejectedItem {
+	return rejectedItem{
+		key:      rejectedKey(id),
+		Username: username,
+		Due:      dueKey(dueAccount, shardOf(string(id))),
+		DueAt:    sortable(time.Now()),
+	}
 }

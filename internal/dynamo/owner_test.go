@@ -105,22 +105,22 @@ func (w *owned) save(edit func(*operation.Operation)) {
 func TestOwner(t *testing.T) {
 	t.Parallel()
 	w := newOwned(t)
-	if err := w.users.DeleteOwner(t.Context(), w.operation); err != nil {
+	if err := w.users.DeleteOwner(t.Context(), w.operation, byTest); err != nil {
 		t.Errorf("without an owner: %v", err)
 	}
 	w.check(nil)
 	for range 2 {
 		for range 2 {
-			if err := w.users.CreateOwner(t.Context(), w.operation, w.owner); err != nil {
+			if err := w.users.CreateOwner(t.Context(), w.operation, w.owner, told()); err != nil {
 				t.Fatal(err)
 			}
 			w.check(&w.owner.ID)
 		}
-		if err := w.users.EndSessions(t.Context(), w.owner.ID, w.owner.CreatedAt); err != nil {
+		if err := w.users.EndSessions(t.Context(), w.owner.ID, w.owner.CreatedAt, told()); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if err := w.users.DeleteOwner(t.Context(), w.operation); err != nil {
+			if err := w.users.DeleteOwner(t.Context(), w.operation, byTest); err != nil {
 				t.Fatal(err)
 			}
 			w.check(nil)
@@ -153,8 +153,8 @@ func TestOwnerTogether(t *testing.T) {
 		}
 		w.check(want)
 	}
-	together(&w.owner.ID, func() error { return w.users.CreateOwner(t.Context(), w.operation, w.owner) })
-	together(nil, func() error { return w.users.DeleteOwner(t.Context(), w.operation) })
+	together(&w.owner.ID, func() error { return w.users.CreateOwner(t.Context(), w.operation, w.owner, told()) })
+	together(nil, func() error { return w.users.DeleteOwner(t.Context(), w.operation, byTest) })
 }
 
 // TestOwnerOfAnAttemptThatIsOver comes late.
@@ -169,17 +169,17 @@ func TestOwnerOfAnAttemptThatIsOver(t *testing.T) {
 			w := newOwned(t)
 			stale := w.operation
 			w.save(edit)
-			if err := w.users.CreateOwner(t.Context(), stale, w.owner); err == nil || fault.KindOf(err) != "" {
+			if err := w.users.CreateOwner(t.Context(), stale, w.owner, told()); err == nil || fault.KindOf(err) != "" {
 				t.Errorf("got %v, want an error of no kind", err)
 			}
 			w.check(nil)
 			if name == "ended" {
 				return
 			}
-			if err := w.users.CreateOwner(t.Context(), w.operation, w.owner); err != nil {
+			if err := w.users.CreateOwner(t.Context(), w.operation, w.owner, told()); err != nil {
 				t.Fatal(err)
 			}
-			if err := w.users.DeleteOwner(t.Context(), stale); err == nil || fault.KindOf(err) != "" {
+			if err := w.users.DeleteOwner(t.Context(), stale, byTest); err == nil || fault.KindOf(err) != "" {
 				t.Errorf("got %v, want an error of no kind", err)
 			}
 			w.check(&w.owner.ID)
@@ -190,7 +190,7 @@ func TestOwnerOfAnAttemptThatIsOver(t *testing.T) {
 func TestOwnerRefused(t *testing.T) {
 	t.Parallel()
 	w := newOwned(t)
-	if err := w.users.Create(t.Context(), newUser("b", "b@example.com")); err != nil {
+	if err := w.users.Create(t.Context(), newUser("b", "b@example.com"), told()); err != nil {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
@@ -205,7 +205,7 @@ func TestOwnerRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			u := w.owner
 			test.edit(&u)
-			if err := w.users.CreateOwner(t.Context(), w.operation, u); fault.KindOf(err) != test.want {
+			if err := w.users.CreateOwner(t.Context(), w.operation, u, told()); fault.KindOf(err) != test.want {
 				t.Errorf("got %v, want %s", err, test.want)
 			}
 			w.check(nil)
@@ -213,7 +213,7 @@ func TestOwnerRefused(t *testing.T) {
 	}
 	o := w.operation
 	o.TenantID = "none"
-	if err := w.users.DeleteOwner(t.Context(), o); !errors.Is(err, fault.NotFound) {
+	if err := w.users.DeleteOwner(t.Context(), o, byTest); !errors.Is(err, fault.NotFound) {
 		t.Errorf("got %v, want %s", err, fault.NotFound)
 	}
 }
@@ -229,7 +229,7 @@ func TestRejected(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := users.Create(t.Context(), late); !errors.Is(err, fault.EmailTaken) {
+	if err := users.Create(t.Context(), late, told()); !errors.Is(err, fault.EmailTaken) {
 		t.Errorf("Create: got %v, want %s", err, fault.EmailTaken)
 	}
 	c := newCreation("Late", "late")
@@ -239,7 +239,7 @@ func TestRejected(t *testing.T) {
 	}
 	same := newUser("another", "late@example.com")
 	same.Username = late.Username
-	if err := users.Create(t.Context(), same); err != nil {
+	if err := users.Create(t.Context(), same, told()); err != nil {
 		t.Errorf("another account of that name: %v", err)
 	}
 	want := []provisioning.RejectedAccount{{ID: late.ID, Username: late.Username}}

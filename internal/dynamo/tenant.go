@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/tenant"
@@ -33,9 +34,10 @@ func (s *Tenants) Get(ctx context.Context, id identity.TenantID) (tenant.Tenant,
 // its place in the directory and in searches, and the copies of its limits and
 // status with it. It fails with fault.Conflict if the stored version is not that
 // of before, and with fault.SIPDomainTaken.
-func (s *Tenants) Update(ctx context.Context, before, after tenant.Tenant) error {
+func (s *Tenants) Update(ctx context.Context, before, after tenant.Tenant, r audit.Record) error {
 	tx := s.begin()
 	tx.replaceTenant(before, after)
+	tx.record(r)
 	return tx.run(ctx)
 }
 
@@ -206,7 +208,8 @@ type countersItem struct {
 	key
 	ActiveCalls        int           `dynamodbav:"active_calls"`
 	Agents             int           `dynamodbav:"agents"`
-	Owners             int           `dynamodbav:"owners"`
+	Users              int           `dynamodbav:"users"`
+	Owners             int           `dynamodbav:"owners"` // who are not disabled
 	Status             tenant.Status `dynamodbav:"status"`
 	MaxConcurrentCalls int           `dynamodbav:"max_concurrent_calls"`
 	MonthlyCallLimit   int           `dynamodbav:"monthly_call_limit"`
@@ -219,7 +222,7 @@ func newCountersItem(t tenant.Tenant) countersItem {
 		MaxConcurrentCalls: t.MaxConcurrentCalls, MonthlyCallLimit: t.MonthlyCallLimit, MaxAgents: t.Limits.MaxAgents,
 	}
 	if t.OwnerID != nil {
-		item.Owners = 1
+		item.Users, item.Owners = 1, 1
 	}
 	return item
 }

@@ -64,7 +64,7 @@ func change(tb testing.TB, tenants *dynamo.Tenants, before tenant.Tenant, edit f
 	after := before
 	edit(&after)
 	after.Version++
-	if err := tenants.Update(tb.Context(), before, after); err != nil {
+	if err := tenants.Update(tb.Context(), before, after, told()); err != nil {
 		tb.Fatal(err)
 	}
 	return after
@@ -157,11 +157,11 @@ func TestUpdateConflict(t *testing.T) {
 	acme := create(t, tenants, newCreation("Acme", "acme"))[0]
 	after := acme
 	after.Name, after.Version = "First", 2
-	if err := tenants.Update(t.Context(), acme, after); err != nil {
+	if err := tenants.Update(t.Context(), acme, after, told()); err != nil {
 		t.Fatal(err)
 	}
 	after.Name = "Second"
-	if err := tenants.Update(t.Context(), acme, after); !errors.Is(err, fault.Conflict) {
+	if err := tenants.Update(t.Context(), acme, after, told()); !errors.Is(err, fault.Conflict) {
 		t.Errorf("got %v, want fault.Conflict", err)
 	}
 	if got, err := tenants.Get(t.Context(), acme.ID); err != nil || got.Name != "First" {
@@ -178,7 +178,7 @@ func TestUpdateMovesSIPDomain(t *testing.T) {
 	acme = change(t, tenants, acme, func(t *tenant.Tenant) { t.SIPDomain = new("sip.example.com") })
 	taken := other
 	taken.SIPDomain, taken.Version = new("sip.example.com"), 2
-	if err := tenants.Update(t.Context(), other, taken); !errors.Is(err, fault.SIPDomainTaken) {
+	if err := tenants.Update(t.Context(), other, taken, told()); !errors.Is(err, fault.SIPDomainTaken) {
 		t.Errorf("got %v, want fault.SIPDomainTaken", err)
 	}
 	change(t, tenants, acme, func(t *tenant.Tenant) { t.SIPDomain = nil })

@@ -64,16 +64,21 @@ func (tx *transaction) write(item any, condition string, v map[string]any, unmet
 // update changes attributes of an item that is there. Set is an update
 // expression; names stand for attributes whose names are reserved words.
 func (tx *transaction) update(k key, set string, v map[string]any, names map[string]string, missing error) {
+	tx.updateIf(k, set, "attribute_exists(pk)", v, names, missing)
+}
+
+// updateIf changes attributes of an item if a condition holds.
+func (tx *transaction) updateIf(k key, set, condition string, v map[string]any, names map[string]string, unmet error) {
 	av, err := attributevalue.MarshalMap(k)
 	vs, err2 := values(v)
 	tx.add(types.TransactWriteItem{Update: &types.Update{
 		TableName:                 &tx.table.name,
 		Key:                       av,
 		UpdateExpression:          &set,
-		ConditionExpression:       new("attribute_exists(pk)"),
+		ConditionExpression:       &condition,
 		ExpressionAttributeValues: vs,
 		ExpressionAttributeNames:  names,
-	}}, missing, err, err2)
+	}}, unmet, err, err2)
 }
 
 // remove deletes an item if a condition holds.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
@@ -54,10 +55,11 @@ func (s *Users) EmailHeld(ctx context.Context, email string) (bool, error) {
 
 // EndSessions ends the sessions of a user that began at the time given or before.
 // It fails with fault.NotFound if there is no such user.
-func (s *Users) EndSessions(ctx context.Context, id identity.UserID, at time.Time) error {
+func (s *Users) EndSessions(ctx context.Context, id identity.UserID, at time.Time, r audit.Record) error {
 	missing := errNoUser(id)
 	tx := s.begin()
 	tx.update(userKey(id), "SET sessions_ended_at = :at ADD version :one", map[string]any{":at": at, ":one": 1}, nil, missing)
+	tx.record(r)
 	return tx.run(ctx)
 }
 
@@ -69,6 +71,35 @@ func (tx *transaction) putUser(u user.User) {
 	tx.put(newUserItem(u), fault.New(fault.Conflict, "there is a user %q already", u.ID))
 	tx.put(emailItem{key: emailKey(u.Email), UserID: u.ID, Username: u.Username},
 		fault.New(fault.EmailTaken, "the e-mail address belongs to another account"))
+}
+
+// Purge removes a user whose tenant is being taken apart, whatever that leaves the
+// tenant without. It fails with fault.Conflict if the stored version is not that
+// of u.
+func (s *Users) Purge(ctx context.Context, u user.User, r audit.Record) error {
+	tx := s.begin()
+	tx.removeUser(u)
+	tx.countUsers(u.TenantID, -1, -u.OwnerCount())
+	tx.record(r)
+	return tx.run(ctx)
+}
+
+// countUsers adds the write that keeps a tenant's count of its users, and of its
+// owners who are not disabled.
+func (tx *transaction) countUsers(id identity.TenantID, users, owners int) {
+	tx.update(countersKey(id), "ADD #users :users, owners :owners", map[string]any{":users": users, ":owners": owners},
+		map[string]string{"#users": "users"}, errLost(id, "counters"))
+}
+
+// removeUser adds the writes that take a user away: the row goes, the e-mail
+// address is free, and the account is noted to be removed, so that nobody comes
+// in by it again. Whoever calls it counts the users.
+func (tx *transaction) removeUser(u user.User) {
+	tx.remove(userKey(u.ID), "version = :before", map[string]any{":before": u.Version},
+		fault.New(fault.Conflict, "the user was changed by another request meanwhile"))
+	tx.remove(emailKey(u.Email), "user_id = :u", map[string]any{":u": u.ID},
+		errors.New("the e-mail address of user "+string(u.ID)+" is not as its last transaction left it"))
+	tx.put(newRejectedItem(u.ID, u.Username), errNoted)
 }
 
 // A userItem is a user as it is stored. Those of a tenant are in the index

@@ -23,7 +23,7 @@ func newUser(id identity.UserID, email string) user.User {
 func TestUsersCreate(t *testing.T) {
 	users := dynamo.NewUsers(newTable(t))
 	want := newUser("a", "Dewi@Example.com")
-	if err := users.Create(t.Context(), want); err != nil {
+	if err := users.Create(t.Context(), want, told()); err != nil {
 		t.Fatal(err)
 	}
 	got, err := users.Get(t.Context(), "a")
@@ -42,7 +42,7 @@ func TestUsersCreate(t *testing.T) {
 		"another user with the address":      {newUser("b", "dewi@example.COM"), fault.EmailTaken},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := users.Create(t.Context(), test.user); !errors.Is(err, test.want) {
+			if err := users.Create(t.Context(), test.user, told()); !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})
@@ -57,7 +57,7 @@ func TestUsersCreate(t *testing.T) {
 func TestUsersByEmail(t *testing.T) {
 	table := newTable(t)
 	users := dynamo.NewUsers(table)
-	if err := users.Create(t.Context(), newUser("a", "Dewi@Example.com")); err != nil {
+	if err := users.Create(t.Context(), newUser("a", "Dewi@Example.com"), told()); err != nil {
 		t.Fatal(err)
 	}
 	forSomebody := newCreation("Acme", "acme")
@@ -92,11 +92,11 @@ func TestUsersByEmail(t *testing.T) {
 func TestUsersEndSessions(t *testing.T) {
 	users := dynamo.NewUsers(newTable(t))
 	before := newUser("a", "dewi@example.com")
-	if err := users.Create(t.Context(), before); err != nil {
+	if err := users.Create(t.Context(), before, told()); err != nil {
 		t.Fatal(err)
 	}
 	at := time.Date(2026, 4, 5, 6, 7, 8, 900_000_000, time.UTC)
-	if err := users.EndSessions(t.Context(), "a", at); err != nil {
+	if err := users.EndSessions(t.Context(), "a", at, told()); err != nil {
 		t.Fatal(err)
 	}
 	want := before
@@ -108,7 +108,7 @@ func TestUsersEndSessions(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("user (-want +got):\n%s", diff)
 	}
-	if err := users.EndSessions(t.Context(), "b", at); !errors.Is(err, fault.NotFound) {
+	if err := users.EndSessions(t.Context(), "b", at, told()); !errors.Is(err, fault.NotFound) {
 		t.Errorf("got %v, want %v", err, fault.NotFound)
 	}
 }

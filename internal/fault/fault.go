@@ -38,6 +38,7 @@ const (
 	TenantDeleting      Kind = "tenant-deleting"
 	UserNotConfirmed    Kind = "user-not-confirmed" // the code from the mail is still due
 	UserDisabled        Kind = "user-disabled"
+	ImpersonationDenied Kind = "impersonation-denied"  // whoever acts for the user may not do this
 	NewPasswordRequired Kind = "new-password-required" // an invited user's first sign-in
 
 	NotFound         Kind = "not-found" // there is no such thing, or none the caller may see
@@ -51,6 +52,9 @@ const (
 	OperationRunning   Kind = "operation-running"    // one operation runs on a tenant at a time
 	OperationNotFailed Kind = "operation-not-failed" // only a failed one can be retried
 	IllegalTransition  Kind = "illegal-transition"   // the status cannot become that
+	DeleteBlocked      Kind = "delete-blocked"       // the tenant is in use
+	LastOwner          Kind = "last-owner"           // the tenant would be left without an owner
+	RotationOverlap    Kind = "rotation-overlap"     // the password before the present one is still valid
 	Stale              Kind = "stale"                // the version named is not the present one
 
 	QuotaExceeded   Kind = "quota-exceeded"
@@ -159,10 +163,10 @@ var kinds = []Kind{
 	Malformed, Invalid, TooLarge, MediaType, KeyReused, InProgress,
 	Unauthenticated, TokenInvalid, TokenExpired, InvalidCredentials,
 	Forbidden, PlanCeiling, TenantSuspended, TenantInactive, TenantDeleting,
-	UserNotConfirmed, UserDisabled, NewPasswordRequired,
+	UserNotConfirmed, UserDisabled, ImpersonationDenied, NewPasswordRequired,
 	NotFound, MethodNotAllowed,
 	Conflict, SlugTaken, EmailTaken, UsernameTaken, SIPDomainTaken,
-	OperationRunning, OperationNotFailed, IllegalTransition, Stale,
+	OperationRunning, OperationNotFailed, IllegalTransition, DeleteBlocked, LastOwner, RotationOverlap, Stale,
 	QuotaExceeded, TooManyRequests,
 }
 

@@ -23,15 +23,58 @@ const (
 	Agent         Role = "agent"
 	Developer     Role = "developer" // an account without a tenant
 	Applicant     Role = "applicant" // a business account whose tenant is still to be made
+	Service       Role = "service"   // a service of the platform, by its key
 )
+
+// A Scope is something that a service may do.
+type Scope string
+
+// The scopes.
+const (
+	UsageWrite Scope = "usage:write"
+	CallsWrite Scope = "calls:write"
+	SIPRead    Scope = "sip:read"
+	HealthRead Scope = "health:read"
+)
+
+// Scopes returns all of them.
+func Scopes() []Scope { return []Scope{UsageWrite, CallsWrite, SIPRead, HealthRead} }
 
 // A Caller is whoever sent a request, as the authorizer found it. The zero
 // value is nobody.
 type Caller struct {
-	Subject  UserID
+	Subject  UserID   // for a service, the id of its key
 	TenantID TenantID // "" for those who belong to no tenant
 	Role     Role
+
+	// Scopes is what a service may do.
+	Scopes []Scope
+	// TenantIDs is the tenants that a service's key is bound to; none is all.
+	TenantIDs []TenantID
+
+	// Impersonation is set where a platform admin acts as the subject.
+	Impersonation *Impersonation
+
+	// RequestID names the request.
+	RequestID string
 }
+
+// An Impersonation is a session in which a platform admin acts as a member of a
+// tenant.
+type Impersonation struct {
+	ID    string
+	Actor UserID
+	Mode  Mode
+}
+
+// A Mode is what an impersonation may be used for.
+type Mode string
+
+// The modes.
+const (
+	ReadOnly Mode = "read_only"
+	Full     Mode = "full"
+)
 
 // Anonymous reports whether nobody is known to be calling.
 func (c Caller) Anonymous() bool { return c.Subject == "" }
@@ -41,13 +84,24 @@ func (c Caller) IsPlatformAdmin() bool { return c.Role == PlatformAdmin }
 
 // Sees reports whether the tenant exists as far as the caller is concerned.
 func (c Caller) Sees(id TenantID) bool {
-	return c.IsPlatformAdmin() || c.TenantID != "" && c.TenantID == id
+	switch c.Role {
+	case PlatformAdmin:
+		return true
+	case Service:
+		return len(c.TenantIDs) == 0 || slices.Contains(c.TenantIDs, id)
+	case Owner, Admin, Supervisor, Agent:
+		return c.TenantID != "" && c.TenantID == id
+	case Developer, Applicant:
+	}
+	return false
 }
 
 // A Rule says who may call an operation. The zero value lets nobody in.
 type Rule struct {
-	public bool
-	roles  []Role
+	public  bool
+	roles   []Role
+	scope   Scope
+	byProxy bool
 }
 
 // Public lets everybody in, with or without a token.
@@ -67,8 +121,36 @@ func Managers() Rule { return Roles(PlatformAdmin, Owner, Admin) }
 // Roles lets in the roles named.
 func Roles(roles ...Role) Rule { return Rule{roles: roles} }
 
+// Services lets in services that have a scope.
+func Services(scope Scope) Rule { return Rule{scope: scope} }
+
+// OrServices returns the rule with services that have a scope let in too.
+func (r Rule) OrServices(scope Scope) Rule {
+	r.scope = scope
+	return r
+}
+
+// ByProxy returns the rule for an operation that changes something and that an
+// impersonation may be used for, if it is full. Every other change is the
+// user's own to make.
+func (r Rule) ByProxy() Rule {
+	r.byProxy = true
+	return r
+}
+
 // IsPublic reports whether the rule needs no token.
 func (r Rule) IsPublic() bool { return r.public }
 
+// AllowsProxy reports whether an impersonation may be used for a change.
+func (r Rule) AllowsProxy() bool { return r.byProxy }
+
+// Scope returns the scope that lets services in, or "".
+func (r Rule) Scope() Scope { return r.scope }
+
 // Allows reports whether c may call the operation.
-func (r Rule) Allows(c Caller) bool { return r.public || slices.Contains(r.roles, c.Role) }
+func (r Rule) Allows(c Caller) bool {
+	if c.Role == Service {
+		return r.public || r.scope != "" && slices.Contains(c.Scopes, r.scope)
+	}
+	return r.public || slices.Contains(r.roles, c.Role)
+}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/tenant"
@@ -131,7 +132,12 @@ func (r *Runner) end(ctx context.Context, before operation.Operation, status ten
 	case status == tenant.Active:
 		return before, fault.New(fault.IllegalTransition, "the tenant is %s, not %s", tBefore.Status, tenant.Provisioning)
 	}
-	if err := r.operations.SaveWithTenant(ctx, before, after, tBefore, tAfter, nil); err != nil {
+	action := audit.TenantProvisioned
+	if status == tenant.Failed {
+		action = audit.TenantFailed
+	}
+	told := bySystem(before).Did(action, before.TenantID, tenant.Target(before.TenantID), tenant.Changes(tBefore, tAfter)...)
+	if err := r.operations.SaveWithTenant(ctx, before, after, tBefore, tAfter, told, nil); err != nil {
 		return before, transient(fmt.Errorf("end operation %s: %w", before.ID, err))
 	}
 	return after, nil

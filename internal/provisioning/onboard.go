@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/patch"
@@ -29,7 +30,7 @@ type Accounts interface {
 	Get(ctx context.Context, id identity.UserID) (user.User, error)
 	// Create writes a user who belongs to no tenant. It fails with fault.Conflict
 	// if the user is there already, and with fault.EmailTaken.
-	Create(ctx context.Context, u user.User) error
+	Create(ctx context.Context, u user.User, r audit.Record) error
 	// Reject notes that an account is to be removed, since another with its
 	// e-mail address was confirmed first. From then on it cannot become a user.
 	Reject(ctx context.Context, id identity.UserID, username string) error
@@ -46,7 +47,8 @@ func (s *Service) Onboard(ctx context.Context, a Account) error {
 	if a.Business {
 		_, err = s.Found(ctx, a, Request{Draft: tenant.Draft{Settings: tenant.Settings{Name: patch.Of(a.tenantName())}}}, nil)
 	} else {
-		err = s.accounts.Create(ctx, a.user(identity.Developer, ""))
+		u := a.user(identity.Developer, "")
+		err = s.accounts.Create(ctx, u, audit.By(a.caller()).Did(audit.UserCreated, "", user.Target(u.ID), user.Changes(user.User{}, u)...))
 	}
 	switch {
 	case errors.Is(err, fault.EmailTaken):
@@ -67,7 +69,11 @@ func (s *Service) Found(ctx context.Context, a Account, r Request, receipt Recei
 	owner := a.user(identity.Owner, identity.TenantID(a.ID))
 	r.Draft.ID = patch.Of(owner.TenantID)
 	r.Draft.Isolation = patch.Of(tenant.Pooled)
-	return s.request(ctx, identity.Caller{Subject: a.ID, Role: identity.Applicant}, r, &owner, receipt)
+	return s.request(ctx, a.caller(), r, &owner, receipt)
+}
+
+func (a Account) caller() identity.Caller {
+	return identity.Caller{Subject: a.ID, Role: identity.Applicant}
 }
 
 func (a Account) tenantName() string {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
@@ -22,6 +23,8 @@ type Creation struct {
 	Owner *user.User
 	// Receipt is the record of the answer, or nil if the client named no key.
 	Receipt *idempotency.Record
+	// Records tell the audit of it.
+	Records []audit.Record
 }
 
 // Passwords are the secrets of a request. They are kept apart from everything
@@ -51,7 +54,7 @@ type Operations interface {
 	// SaveWithTenant is Save together with a change of the tenant. It frees the
 	// tenant for other operations when the operation ends, and takes it again when
 	// it goes on. Receipt is nil where no answer is to be remembered.
-	SaveWithTenant(ctx context.Context, before, after operation.Operation, tBefore, tAfter tenant.Tenant, receipt *idempotency.Record) error
+	SaveWithTenant(ctx context.Context, before, after operation.Operation, tBefore, tAfter tenant.Tenant, r audit.Record, receipt *idempotency.Record) error
 }
 
 // A Vault keeps the passwords of operations. Each time they are kept it is in a

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
@@ -123,7 +124,7 @@ func (s *Service) request(ctx context.Context, c identity.Caller, r Request, own
 		}
 		result.Operation.Secret = secret
 	}
-	result, err := s.create(ctx, result, r.Draft.Slug.Set, owner, receipt)
+	result, err := s.create(ctx, c, result, r.Draft.Slug.Set, owner, receipt)
 	if err != nil {
 		if isRefusal(err) {
 			drop(ctx, s.vault, result.Operation.ID, result.Operation.Secret)
@@ -135,7 +136,7 @@ func (s *Service) request(ctx context.Context, c identity.Caller, r Request, own
 }
 
 // create writes the tenant under the first of its slugs that is free.
-func (s *Service) create(ctx context.Context, r Result, hasSlug bool, owner *user.User, receipt Receipt) (Result, error) {
+func (s *Service) create(ctx context.Context, c identity.Caller, r Result, hasSlug bool, owner *user.User, receipt Receipt) (Result, error) {
 	slugs := []string{r.Tenant.Slug}
 	if !hasSlug {
 		slugs = tenant.SlugCandidates(r.Tenant.Name)
@@ -143,7 +144,7 @@ func (s *Service) create(ctx context.Context, r Result, hasSlug bool, owner *use
 	var err error
 	for _, slug := range slugs {
 		r.Tenant.Slug = slug
-		creation := Creation{Tenant: r.Tenant, Operation: r.Operation, Owner: owner}
+		creation := Creation{Tenant: r.Tenant, Operation: r.Operation, Owner: owner, Records: created(c, r, owner)}
 		if receipt != nil {
 			if creation.Receipt, err = receipt(r); err != nil {
 				return r, err
@@ -154,6 +155,16 @@ func (s *Service) create(ctx context.Context, r Result, hasSlug bool, owner *use
 		}
 	}
 	return r, err
+}
+
+// created returns what the audit is told of a new tenant.
+func created(c identity.Caller, r Result, owner *user.User) []audit.Record {
+	origin := audit.For(audit.By(c), r.Operation.ID)
+	records := []audit.Record{origin.Did(audit.TenantCreated, r.Tenant.ID, tenant.Target(r.Tenant.ID), tenant.Changes(tenant.Tenant{}, r.Tenant)...)}
+	if owner != nil {
+		records = append(records, origin.Did(audit.UserCreated, r.Tenant.ID, user.Target(owner.ID), user.Changes(user.User{}, *owner)...))
+	}
+	return records
 }
 
 // isRefusal reports whether err says for certain that nothing was written.

@@ -7,8 +7,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/idempotency"
+	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/tenant"
@@ -41,8 +43,8 @@ type RetryReceipt func(operation.Operation) (*idempotency.Record, error)
 // Retry runs a failed operation again, with new passwords where there are any.
 // It fails with fault.OperationNotFailed unless the operation failed, and with
 // fault.Invalid where it has no use for a password or needs one.
-func (r *Retrier) Retry(ctx context.Context, id operation.ID, newer NewPasswords, receipt RetryReceipt) (operation.Operation, error) {
-	o, err := r.retry(ctx, id, newer, receipt)
+func (r *Retrier) Retry(ctx context.Context, c identity.Caller, id operation.ID, newer NewPasswords, receipt RetryReceipt) (operation.Operation, error) {
+	o, err := r.retry(ctx, c, id, newer, receipt)
 	if err == nil {
 		return o, nil
 	}
@@ -52,7 +54,7 @@ func (r *Retrier) Retry(ctx context.Context, id operation.ID, newer NewPasswords
 	return o, err
 }
 
-func (r *Retrier) retry(ctx context.Context, id operation.ID, newer NewPasswords, receipt RetryReceipt) (operation.Operation, error) {
+func (r *Retrier) retry(ctx context.Context, c identity.Caller, id operation.ID, newer NewPasswords, receipt RetryReceipt) (operation.Operation, error) {
 	before, err := r.failed(ctx, id)
 	if err != nil {
 		return before, err
@@ -75,7 +77,8 @@ func (r *Retrier) retry(ctx context.Context, id operation.ID, newer NewPasswords
 	tAfter := t
 	tAfter.StatusReason = nil
 	tAfter.Status, tAfter.UpdatedAt, tAfter.Version = tenant.Provisioning, time.Now().UTC().Truncate(time.Millisecond), t.Version+1
-	err = r.operations.SaveWithTenant(ctx, before, after, t, tAfter, record)
+	told := audit.For(audit.By(c), id).Did(audit.OperationRetried, t.ID, audit.Of("operation", id), tenant.Changes(t, tAfter)...)
+	err = r.operations.SaveWithTenant(ctx, before, after, t, tAfter, told, record)
 	r.dropOther(ctx, before, after, err)
 	if err != nil {
 		return before, fmt.Errorf("retry operation %s: %w", id, err)

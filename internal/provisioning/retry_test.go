@@ -43,7 +43,7 @@ func TestRetryTogether(t *testing.T) {
 	won := make(chan string, crowd)
 	for _, err := range together(crowd, func() error {
 		mine := <-passwords
-		_, err := w.retrier.Retry(t.Context(), w.operationID, provisioning.NewPasswords{AdminPassword: patch.Of(mine)}, noReceipt)
+		_, err := w.retrier.Retry(t.Context(), platformAdmin, w.operationID, provisioning.NewPasswords{AdminPassword: patch.Of(mine)}, noReceipt)
 		if err == nil {
 			won <- mine
 		}
@@ -122,7 +122,7 @@ func TestRetryRefuses(t *testing.T) {
 		t.Errorf("%d secrets are left by retries that were refused", n)
 	}
 	recordErr := errors.New("no record")
-	_, err := w.retrier.Retry(t.Context(), w.operationID, provisioning.NewPasswords{}, func(operation.Operation) (*idempotency.Record, error) { return nil, recordErr })
+	_, err := w.retrier.Retry(t.Context(), platformAdmin, w.operationID, provisioning.NewPasswords{}, func(operation.Operation) (*idempotency.Record, error) { return nil, recordErr })
 	if !errors.Is(err, recordErr) || w.operation().State != operation.Failed {
 		t.Errorf("got %v, want %v and a failed operation", err, recordErr)
 	}

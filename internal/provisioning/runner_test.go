@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tenantry/tenantry/infra/local/enginetest"
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/patch"
@@ -342,7 +343,7 @@ func TestTenantThatWentItsOwnWay(t *testing.T) {
 	before := w.tenant()
 	after := before
 	after.Status, after.Version = tenant.Suspended, before.Version+1
-	if err := w.tenants.Update(t.Context(), before, after); err != nil {
+	if err := w.tenants.Update(t.Context(), before, after, audit.BySystem("test", w.operationID).Did("test", w.tenantID, audit.Target{})); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.execute(); got != failed {

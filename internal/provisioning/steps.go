@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
@@ -43,14 +44,14 @@ func (s database) Apply(ctx context.Context, o operation.Operation, t tenant.Ten
 	if err := s.databases.Create(ctx, t, o.ID); err != nil {
 		return err
 	}
-	return change(ctx, s.tenants, t.ID, func(t *tenant.Tenant) { t.Database = new(s.databases.Name(*t)) })
+	return change(ctx, s.tenants, o, audit.TenantDatabaseCreated, func(t *tenant.Tenant) { t.Database = new(s.databases.Name(*t)) })
 }
 
 func (s database) Undo(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
 	if err := s.databases.Delete(ctx, t, o.ID); err != nil {
 		return err
 	}
-	return change(ctx, s.tenants, t.ID, func(t *tenant.Tenant) { t.Database = nil })
+	return change(ctx, s.tenants, o, audit.TenantDatabaseRemoved, func(t *tenant.Tenant) { t.Database = nil })
 }
 
 // Directory is where accounts are made and removed.
@@ -67,11 +68,11 @@ type Owners interface {
 	// CreateOwner writes the user, binds the e-mail address that was reserved for
 	// the operation, and makes the user the tenant's owner, as long as the attempt
 	// of the operation is under way. Doing it again changes nothing.
-	CreateOwner(ctx context.Context, o operation.Operation, u user.User) error
+	CreateOwner(ctx context.Context, o operation.Operation, u user.User, r audit.Record) error
 	// DeleteOwner takes that back, as long as the attempt is under way. The e-mail
 	// address stays reserved for the operation. It is no error if there is no
 	// owner.
-	DeleteOwner(ctx context.Context, o operation.Operation) error
+	DeleteOwner(ctx context.Context, o operation.Operation, by audit.Origin) error
 }
 
 // Identity is the step that makes the account of a tenant's first owner.
@@ -99,11 +100,12 @@ func (s account) Apply(ctx context.Context, o operation.Operation, t tenant.Tena
 	}
 	owner := Account{ID: id, Username: username, Email: o.AdminEmail}.user(identity.Owner, t.ID)
 	owner.FullName = o.AdminEmail
-	return transient(s.owners.CreateOwner(ctx, o, owner))
+	told := bySystem(o).Did(audit.UserCreated, t.ID, user.Target(owner.ID), user.Changes(user.User{}, owner)...)
+	return transient(s.owners.CreateOwner(ctx, o, owner, told))
 }
 
 func (s account) Undo(ctx context.Context, o operation.Operation, _ tenant.Tenant) error {
-	if err := s.owners.DeleteOwner(ctx, o); err != nil {
+	if err := s.owners.DeleteOwner(ctx, o, bySystem(o)); err != nil {
 		return transient(err)
 	}
 	return s.directory.AdminDelete(ctx, accountName(o))
@@ -169,11 +171,11 @@ func (s sip) Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) 
 	if err != nil {
 		return err
 	}
-	return change(ctx, s.tenants, t.ID, func(t *tenant.Tenant) { t.Secret = &ref })
+	return change(ctx, s.tenants, o, audit.TenantSecretsStored, func(t *tenant.Tenant) { t.Secret = &ref })
 }
 
 func (s sip) Undo(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
-	err := change(ctx, s.tenants, t.ID, func(t *tenant.Tenant) {
+	err := change(ctx, s.tenants, o, audit.TenantSecretsRemoved, func(t *tenant.Tenant) {
 		if t.Secret != nil && strings.HasSuffix(t.Secret.Name, attemptName(o)) {
 			t.Secret = nil
 		}
@@ -192,8 +194,8 @@ func attemptName(o operation.Operation) string {
 
 // change changes a tenant while an operation runs on it. Nobody else may, but
 // for a late duplicate of the same step.
-func change(ctx context.Context, tenants tenant.Store, id identity.TenantID, edit func(*tenant.Tenant)) error {
-	before, err := tenants.Get(ctx, id)
+func change(ctx context.Context, tenants tenant.Store, o operation.Operation, action audit.Action, edit func(*tenant.Tenant)) error {
+	before, err := tenants.Get(ctx, o.TenantID)
 	if err != nil {
 		return err
 	}
@@ -203,8 +205,12 @@ func change(ctx context.Context, tenants tenant.Store, id identity.TenantID, edi
 		return nil
 	}
 	after.Version++
-	if err := tenants.Update(ctx, before, after); err != nil {
-		return transient(fmt.Errorf("change tenant %s: %w", id, err))
+	told := bySystem(o).Did(action, o.TenantID, tenant.Target(o.TenantID), tenant.Changes(before, after)...)
+	if err := tenants.Update(ctx, before, after, told); err != nil {
+		return transient(fmt.Errorf("change tenant %s: %w", o.TenantID, err))
 	}
 	return nil
 }
+
+// bySystem is the origin of what the workflow of an operation does.
+func bySystem(o operation.Operation) audit.Origin { return audit.BySystem(string(o.Kind), o.ID) }

@@ -168,7 +168,7 @@ func (w *world) request(r provisioning.Request) (provisioning.Result, error) {
 func (w *world) retry(n provisioning.NewPasswords) error {
 	ctx, end := w.start(w.Context())
 	defer end()
-	_, err := w.retrier.Retry(ctx, w.operationID, n, noReceipt)
+	_, err := w.retrier.Retry(ctx, platformAdmin, w.operationID, n, noReceipt)
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
@@ -66,7 +67,7 @@ func (s *store) Save(_ context.Context, _, after operation.Operation) error {
 	return nil
 }
 
-func (s *store) SaveWithTenant(_ context.Context, _, after operation.Operation, _, tAfter tenant.Tenant, _ *idempotency.Record) error {
+func (s *store) SaveWithTenant(_ context.Context, _, after operation.Operation, _, tAfter tenant.Tenant, _ audit.Record, _ *idempotency.Record) error {
 	s.o, s.t = after, tAfter
 	return nil
 }
@@ -75,7 +76,7 @@ type tenants struct{ *store }
 
 func (s tenants) Get(context.Context, identity.TenantID) (tenant.Tenant, error) { return s.t, nil }
 
-func (s tenants) Update(_ context.Context, _, after tenant.Tenant) error {
+func (s tenants) Update(_ context.Context, _, after tenant.Tenant, _ audit.Record) error {
 	s.t = after
 	return nil
 }

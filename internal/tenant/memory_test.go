@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/patch"
@@ -49,7 +50,7 @@ func (m *memory) Get(_ context.Context, id identity.TenantID) (tenant.Tenant, er
 	return t, nil
 }
 
-func (m *memory) Update(_ context.Context, before, after tenant.Tenant) error {
+func (m *memory) Update(_ context.Context, before, after tenant.Tenant, _ audit.Record) error {
 	m.updates++
 	if m.outcome != nil {
 		if err := m.outcome(before, after); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/patch"
@@ -37,10 +38,10 @@ type Editor func(current Tenant) (Patch, fault.Fields)
 type Store interface {
 	// Get returns the tenant as it is now, or fault.NotFound.
 	Get(ctx context.Context, id identity.TenantID) (Tenant, error)
-	// Update replaces before by after and moves what depends on it. It fails with
-	// fault.Conflict if the stored version is not that of before, and with
-	// fault.SIPDomainTaken.
-	Update(ctx context.Context, before, after Tenant) error
+	// Update replaces before by after, moves what depends on it, and writes the
+	// record of the change. It fails with fault.Conflict if the stored version is
+	// not that of before, and with fault.SIPDomainTaken.
+	Update(ctx context.Context, before, after Tenant, r audit.Record) error
 }
 
 // A Service applies the rules for changing tenants on top of a Store and a
@@ -103,7 +104,8 @@ func (s *Service) tryUpdate(ctx context.Context, c identity.Caller, id identity.
 	}
 	after.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
 	after.Version = before.Version + 1
-	err = s.store.Update(ctx, before, after)
+	record := audit.By(c).Did(audit.TenantUpdated, id, Target(id), Changes(before, after)...)
+	err = s.store.Update(ctx, before, after, record)
 	s.settleSecrets(ctx, before, after, err)
 	if err != nil {
 		return Updated{}, fmt.Errorf("update tenant %s: %w", id, err)

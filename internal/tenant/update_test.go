@@ -253,15 +253,18 @@ func TestUpdateStatus(t *testing.T) {
 		{tenant.Active, tenant.Deleting, fault.Invalid, fault.Invalid},
 		{tenant.Active, "paused", fault.Invalid, fault.Invalid},
 	} {
-		for caller, want := range map[identity.Caller]fault.Kind{platformAdmin: test.admin, owner: test.owner} {
+		for _, by := range []struct {
+			caller identity.Caller
+			want   fault.Kind
+		}{{platformAdmin, test.admin}, {owner, test.owner}} {
 			m := newMemory(newTenant(func(t *tenant.Tenant) { t.Status = test.from }))
 			p := tenant.Patch{Status: patch.Of(test.to)}
 			if test.to == tenant.Suspended {
 				p.StatusReason = patch.Of(new("unpaid"))
 			}
-			got, err := update(t, m, caller, p)
-			if fault.KindOf(err) != want || err == nil && got.Tenant.Status != test.to {
-				t.Errorf("%s to %s by %s: got %s, %v, want %q", test.from, test.to, caller.Role, got.Tenant.Status, err, want)
+			got, err := update(t, m, by.caller, p)
+			if fault.KindOf(err) != by.want || err == nil && got.Tenant.Status != test.to {
+				t.Errorf("%s to %s by %s: got %s, %v, want %q", test.from, test.to, by.caller.Role, got.Tenant.Status, err, by.want)
 			}
 		}
 	}
@@ -409,12 +412,23 @@ func TestAdmitReader(t *testing.T) {
 		tenant.Deleting: fault.TenantDeleting, tenant.Purging: fault.TenantDeleting, tenant.Deleted: fault.TenantDeleting,
 	} {
 		acme := newTenant(func(t *tenant.Tenant) { t.Status = status })
-		for caller, want := range map[identity.Caller]fault.Kind{
-			owner: want, platformAdmin: "", stranger: fault.NotFound, {}: fault.NotFound,
-			{Subject: "D", Role: identity.Developer}: fault.NotFound,
+		for _, by := range []struct {
+			caller identity.Caller
+			want   fault.Kind
+		}{
+			{owner, want},
+			{platformAdmin, ""},
+			{stranger, fault.NotFound},
+			{identity.Caller{}, fault.NotFound},
+			{identity.Caller{Subject: "D", Role: identity.Developer}, fault.NotFound},
+			{identity.Caller{Subject: "K", Role: identity.Service}, want},
+			{identity.Caller{Subject: "K", Role: identity.Service, TenantIDs: []identity.TenantID{tenantID}}, want},
+			{identity.Caller{Subject: "K", Role: identity.Service, TenantIDs: []identity.TenantID{"other"}}, fault.NotFound},
+			// A tenant in the context of somebody who belongs to none counts for nothing.
+			{identity.Caller{Subject: "D", Role: identity.Developer, TenantID: tenantID}, fault.NotFound},
 		} {
-			if err := acme.AdmitReader(caller); fault.KindOf(err) != want {
-				t.Errorf("%s by %s: got %v, want %q", status, caller.Role, err, want)
+			if err := acme.AdmitReader(by.caller); fault.KindOf(err) != by.want {
+				t.Errorf("%s by %s: got %v, want %q", status, by.caller.Role, err, by.want)
 			}
 		}
 	}

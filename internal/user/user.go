@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/identity"
 )
 
@@ -32,5 +33,29 @@ func (u User) Ended(authTime time.Time) bool {
 	return authTime.Unix() <= u.SessionsEndedAt.Unix()
 }
 
+// OwnerCount returns how many of its tenant's owners the user is: none or one. One
+// who is disabled does not count.
+func (u User) OwnerCount() int {
+	if u.Role == identity.Owner && !u.Disabled {
+		return 1
+	}
+	return 0
+}
+
 // FoldEmail returns the form in which an e-mail address is unique.
 func FoldEmail(email string) string { return strings.ToLower(email) }
+
+// Target returns the user as the target of an action.
+func Target(id identity.UserID) audit.Target { return audit.Of("user", id) }
+
+// audited is the fields whose values the audit tells.
+var audited = []audit.Field[User]{
+	{Name: "email", Value: func(u User) any { return u.Email }},
+	{Name: "full_name", Value: func(u User) any { return u.FullName }},
+	{Name: "role", Value: func(u User) any { return u.Role }},
+	{Name: "disabled", Value: func(u User) any { return u.Disabled }},
+}
+
+// Changes returns what is different between two versions of a user, as
+// audit.Compare does.
+func Changes(before, after User) []audit.Change { return audit.Compare(audited, before, after) }

@@ -1,0 +1,86 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/tenantry/tenantry/internal/audit"
+	"github.com/tenantry/tenantry/internal/identity"
+)
+
+// Audit keeps the records of who changed what.
+type Audit struct{ *Table }
+
+// NewAudit returns the records kept in table.
+func NewAudit(table *Table) *Audit { return &Audit{table} }
+
+// Record writes a record of what changes nothing else in the table.
+func (s *Audit) Record(ctx context.Context, r audit.Record) error {
+	item, err := newAuditItem(r)
+	if err != nil {
+		return err
+	}
+	return s.put(ctx, item, errors.New("there is an audit record "+r.ID+" already"))
+}
+
+// record adds the records of what a transaction changes.
+func (tx *transaction) record(records ...audit.Record) {
+	for _, r := range records {
+		item, err := newAuditItem(r)
+		tx.err = errors.Join(tx.err, err)
+		tx.write(item, "attribute_not_exists(pk)", nil, errors.New("there is an audit record "+r.ID+" already"))
+	}
+}
+
+// An auditItem is a record as it is stored. It is in the index tenant by the hour
+// in which it came about, and in the index due until it is sealed.
+type auditItem struct {
+	key
+	ID           string            `dynamodbav:"id"`
+	Time         time.Time         `dynamodbav:"time"`
+	TenantID     identity.TenantID `dynamodbav:"tenant_id,omitempty"`
+	ActorKind    audit.ActorKind   `dynamodbav:"actor_kind"`
+	ActorID      string            `dynamodbav:"actor_id"`
+	OnBehalfOf   identity.UserID   `dynamodbav:"on_behalf_of,omitempty"`
+	Action       audit.Action      `dynamodbav:"action"`
+	TargetKind   string            `dynamodbav:"target_kind"`
+	TargetID     string            `dynamodbav:"target_id"`
+	Changes      []changeItem      `dynamodbav:"changes,omitempty"`
+	RequestID    string            `dynamodbav:"request_id,omitempty"`
+	OperationID  string            `dynamodbav:"operation_id,omitempty"`
+	OfTenant     string            `dynamodbav:"of_tenant"`
+	OfTenantSort string            `dynamodbav:"of_tenant_sort"`
+	Due          string            `dynamodbav:"due,omitempty"`
+	DueAt        string            `dynamodbav:"due_at,omitempty"`
+}
+
+// A changeItem holds values as JSON, so that they are read as they were written.
+type changeItem struct {
+	Field    string `dynamodbav:"field"`
+	From     string `dynamodbav:"from"`
+	To       string `dynamodbav:"to"`
+	Redacted bool   `dynamodbav:"redacted,omitempty"`
+}
+
+func newAuditItem(r audit.Record) (auditItem, error) {
+	item := auditItem{
+		key: auditKey(r), ID: r.ID, Time: r.Time, TenantID: r.TenantID,
+		ActorKind: r.Actor.Kind, ActorID: r.Actor.ID, OnBehalfOf: r.OnBehalfOf,
+		Action: r.Action, TargetKind: r.Target.Kind, TargetID: r.Target.ID,
+		RequestID: r.RequestID, OperationID: r.OperationID,
+		OfTenant: auditHour(r.Time), OfTenantSort: inTime(r.Time, r.ID),
+		Due: dueKey(dueAudit, shardOf(auditPartition(r.TenantID))), DueAt: sortable(r.Time),
+	}
+	for _, c := range r.Changes {
+		from, err := json.Marshal(c.From)
+		to, err2 := json.Marshal(c.To)
+		if err := errors.Join(err, err2); err != nil {
+			return item, err
+		}
+		item.Changes = append(item.Changes, changeItem{c.Field, string(from), string(to), c.Redacted})
+	}
+	return item, nil
+}
