@@ -10,6 +10,7 @@ import (
 	"github.com/tenantry/tenantry/internal/dynamo"
 	"github.com/tenantry/tenantry/internal/provisioning"
 	"github.com/tenantry/tenantry/internal/task"
+	"github.com/tenantry/tenantry/internal/work"
 )
 
 func main() { boot.Event(wire) }
@@ -19,7 +20,7 @@ func wire(cfg aws.Config, env *boot.Env) task.Handler {
 	table := dynamo.NewTable(db, env.String("TABLE_NAME"))
 	tenants := dynamo.NewTenants(table)
 	return task.Step(
-		provisioning.NewRunner(dynamo.NewOperations(table), tenants),
+		work.NewRunner(dynamo.NewOperations(table), tenants),
 		provisioning.Database(dynamo.NewDatabases(db, env.String("STACK_NAME")), tenants),
 	)
 }

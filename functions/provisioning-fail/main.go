@@ -16,5 +16,5 @@ func main() { boot.Event(wire) }
 
 func wire(cfg aws.Config, env *boot.Env) task.Handler {
 	table := dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME"))
-	return task.Fail(provisioning.NewRunner(dynamo.NewOperations(table), dynamo.NewTenants(table)))
+	return task.Fail(provisioning.NewRunner(dynamo.NewOperations(table), dynamo.NewTenants(table)).Fail)
 }

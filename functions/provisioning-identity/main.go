@@ -14,6 +14,7 @@ import (
 	"github.com/tenantry/tenantry/internal/provisioning"
 	"github.com/tenantry/tenantry/internal/secret"
 	"github.com/tenantry/tenantry/internal/task"
+	"github.com/tenantry/tenantry/internal/work"
 )
 
 func main() { boot.Event(wire) }
@@ -23,7 +24,7 @@ func wire(cfg aws.Config, env *boot.Env) task.Handler {
 	directory := cognito.NewDirectory(cognitoidentityprovider.NewFromConfig(cfg), env.String("USER_POOL_ID"))
 	vault := secret.NewOperations(secretsmanager.NewFromConfig(cfg), env.String("STACK_NAME"))
 	return task.Step(
-		provisioning.NewRunner(dynamo.NewOperations(table), dynamo.NewTenants(table)),
+		work.NewRunner(dynamo.NewOperations(table), dynamo.NewTenants(table)),
 		provisioning.Identity(directory, dynamo.NewUsers(table), vault),
 	)
 }

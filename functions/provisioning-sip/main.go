@@ -12,6 +12,7 @@ import (
 	"github.com/tenantry/tenantry/internal/provisioning"
 	"github.com/tenantry/tenantry/internal/secret"
 	"github.com/tenantry/tenantry/internal/task"
+	"github.com/tenantry/tenantry/internal/work"
 )
 
 func main() { boot.Event(wire) }
@@ -21,7 +22,7 @@ func wire(cfg aws.Config, env *boot.Env) task.Handler {
 	tenants := dynamo.NewTenants(table)
 	secrets, stack := secretsmanager.NewFromConfig(cfg), env.String("STACK_NAME")
 	return task.Step(
-		provisioning.NewRunner(dynamo.NewOperations(table), tenants),
+		work.NewRunner(dynamo.NewOperations(table), tenants),
 		provisioning.SIP(secret.NewTenants(secrets, stack), secret.NewOperations(secrets, stack), tenants),
 	)
 }

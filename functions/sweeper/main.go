@@ -13,8 +13,11 @@ import (
 	"github.com/tenantry/tenantry/internal/boot"
 	"github.com/tenantry/tenantry/internal/cognito"
 	"github.com/tenantry/tenantry/internal/dynamo"
+	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/provisioning"
 	"github.com/tenantry/tenantry/internal/secret"
+	"github.com/tenantry/tenantry/internal/sweep"
+	"github.com/tenantry/tenantry/internal/work"
 	"github.com/tenantry/tenantry/internal/workflow"
 )
 
@@ -26,7 +29,7 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 	tenants, operations, users := dynamo.NewTenants(table), dynamo.NewOperations(table), dynamo.NewUsers(table)
 	directory := cognito.NewDirectory(cognitoidentityprovider.NewFromConfig(cfg), env.String("USER_POOL_ID"))
 	vault := secret.NewOperations(secrets, stack)
-	sweeper := &provisioning.Sweeper{
+	sweeper := &sweep.Sweeper{
 		Due:        dynamo.NewDue(table),
 		Operations: operations,
 		Tenants:    tenants,
@@ -34,12 +37,17 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 		Directory:  directory,
 		Vault:      vault,
 		Inventory:  secret.NewInventory(secrets, stack),
-		Machine:    workflow.NewMachine(sfn.NewFromConfig(cfg), env.String("STATE_MACHINE_ARN")),
-		Runner:     provisioning.NewRunner(operations, tenants),
-		Steps: []provisioning.Step{
-			provisioning.Database(dynamo.NewDatabases(db, stack), tenants),
-			provisioning.Identity(directory, users, vault),
-			provisioning.SIP(secret.NewTenants(secrets, stack), vault, tenants),
+		Workflows: map[operation.Kind]sweep.Workflow{
+			operation.Provision: provisioning.Workflow{
+				Machine: workflow.NewMachine(sfn.NewFromConfig(cfg), env.String("STATE_MACHINE_ARN")),
+				Runner:  provisioning.NewRunner(operations, tenants),
+				Steps: []work.TwoWayStep{
+					provisioning.Database(dynamo.NewDatabases(db, stack), tenants),
+					provisioning.Identity(directory, users, vault),
+					provisioning.SIP(secret.NewTenants(secrets, stack), vault, tenants),
+				},
+			},
+			operation.Deprovision: nil, // there are none yet
 		},
 	}
 	return func(ctx context.Context, _ struct{}) (struct{}, error) { return struct{}{}, sweeper.Sweep(ctx) }

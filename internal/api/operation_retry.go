@@ -7,12 +7,12 @@ import (
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/patch"
-	"github.com/tenantry/tenantry/internal/provisioning"
+	"github.com/tenantry/tenantry/internal/work"
 )
 
 // OperationRetrier is what RetryOperation needs of a provisioning.Retrier.
 type OperationRetrier interface {
-	Retry(ctx context.Context, c identity.Caller, id operation.ID, n provisioning.NewPasswords, receipt provisioning.RetryReceipt) (operation.Operation, error)
+	Retry(ctx context.Context, c identity.Caller, id operation.ID, n work.NewPasswords, receipt work.Receipt) (operation.Operation, error)
 }
 
 // RetryOperation serves POST /operations/{operation_id}/retry. It answers 202
@@ -35,7 +35,7 @@ func RetryOperation(operations OperationRetrier, records RecordFinder, hashKey f
 				return nil, err
 			}
 			receipt := func(o operation.Operation) (*idempotency.Record, error) { return r.Receipt(retried(o)) }
-			o, err := operations.Retry(ctx, r.Caller, operation.ID(r.Path["operation_id"]), provisioning.NewPasswords(in), receipt)
+			o, err := operations.Retry(ctx, r.Caller, operation.ID(r.Path["operation_id"]), work.NewPasswords(in), receipt)
 			if err != nil {
 				return nil, err
 			}

@@ -28,19 +28,21 @@ var allowed = map[string][]string{
 	"tenant":       {"audit", "fault", "identity", "patch"},
 	"operation":    {"fault", "identity"},
 	"user":         {"audit", "fault", "identity"},
-	"provisioning": {"audit", "fault", "idempotency", "identity", "operation", "patch", "tenant", "user"},
+	"work":         {"audit", "fault", "idempotency", "operation", "patch", "tenant"},
+	"provisioning": {"audit", "fault", "idempotency", "identity", "operation", "patch", "tenant", "user", "work"},
+	"sweep":        {"fault", "identity", "operation", "tenant", "user", "work"},
 	"account":      {"audit", "fault", "identity", "patch", "provisioning", "tenant", "user"},
 
 	// The edges.
-	"api":        {"account", "fault", "idempotency", "identity", "operation", "page", "patch", "provisioning", "tenant", "user"},
+	"api":        {"account", "fault", "idempotency", "identity", "operation", "page", "patch", "provisioning", "tenant", "user", "work"},
 	"authorizer": {"api", "fault", "identity", "token", "user"},
-	"task":       {"fault", "operation", "provisioning"},
+	"task":       {"fault", "operation", "work"},
 	"trigger":    {"account", "fault", "identity", "provisioning"},
 	"docs":       {"api", "fault", "identity"},
 
 	// The adapters, which know no edge.
-	"cognito":  {"account", "fault", "identity", "provisioning"},
-	"dynamo":   {"audit", "fault", "idempotency", "identity", "operation", "page", "provisioning", "tenant", "user"},
+	"cognito":  {"account", "fault", "identity", "provisioning", "sweep"},
+	"dynamo":   {"audit", "fault", "idempotency", "identity", "operation", "page", "provisioning", "sweep", "tenant", "user"},
 	"secret":   {"operation", "provisioning", "tenant", "identity"},
 	"token":    {"fault", "identity"},
 	"workflow": {"operation"},

@@ -18,6 +18,7 @@ import (
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/provisioning"
+	"github.com/tenantry/tenantry/internal/sweep"
 )
 
 // The attributes of accounts.
@@ -132,7 +133,7 @@ func (d *Directory) AdminDelete(ctx context.Context, username string) error {
 
 // Remove removes an account, but not another that has its user name by now. It is
 // no error if it is gone.
-func (d *Directory) Remove(ctx context.Context, a provisioning.RejectedAccount) error {
+func (d *Directory) Remove(ctx context.Context, a sweep.RejectedAccount) error {
 	found, err := d.Find(ctx, a.Username)
 	if errors.Is(err, fault.NotFound) || err == nil && found.ID != a.ID {
 		return nil

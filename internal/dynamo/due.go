@@ -11,7 +11,7 @@ import (
 
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
-	"github.com/tenantry/tenantry/internal/provisioning"
+	"github.com/tenantry/tenantry/internal/sweep"
 )
 
 // Due finds work that is to be looked at. The index that it reads is a little
@@ -32,8 +32,8 @@ func (s *Due) DueOperations(ctx context.Context, now time.Time) ([]operation.ID,
 }
 
 // RejectedAccounts returns the accounts that are to be removed.
-func (s *Due) RejectedAccounts(ctx context.Context, now time.Time) ([]provisioning.RejectedAccount, error) {
-	var accounts []provisioning.RejectedAccount
+func (s *Due) RejectedAccounts(ctx context.Context, now time.Time) ([]sweep.RejectedAccount, error) {
+	var accounts []sweep.RejectedAccount
 	err := s.due(ctx, dueAccount, now, func(k key) error {
 		var item rejectedItem
 		err := s.get(ctx, k, &item)
@@ -41,7 +41,7 @@ func (s *Due) RejectedAccounts(ctx context.Context, now time.Time) ([]provisioni
 			return nil
 		}
 		if err == nil {
-			accounts = append(accounts, provisioning.RejectedAccount{ID: identity.UserID(k.name()), Username: item.Username})
+			accounts = append(accounts, sweep.RejectedAccount{ID: identity.UserID(k.name()), Username: item.Username})
 		}
 		return err
 	})
@@ -49,7 +49,7 @@ func (s *Due) RejectedAccounts(ctx context.Context, now time.Time) ([]provisioni
 }
 
 // Forget notes that an account is gone.
-func (s *Due) Forget(ctx context.Context, a provisioning.RejectedAccount) error {
+func (s *Due) Forget(ctx context.Context, a sweep.RejectedAccount) error {
 	k, err := attributevalue.MarshalMap(rejectedKey(a.ID))
 	if err != nil {
 		return fmt.Errorf("marshal the key of account %s: %w", a.ID, err)

@@ -16,6 +16,7 @@ import (
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/provisioning"
+	"github.com/tenantry/tenantry/internal/sweep"
 	"github.com/tenantry/tenantry/internal/tenant"
 	"github.com/tenantry/tenantry/internal/user"
 )
@@ -242,7 +243,7 @@ func TestRejected(t *testing.T) {
 	if err := users.Create(t.Context(), same, told()); err != nil {
 		t.Errorf("another account of that name: %v", err)
 	}
-	want := []provisioning.RejectedAccount{{ID: late.ID, Username: late.Username}}
+	want := []sweep.RejectedAccount{{ID: late.ID, Username: late.Username}}
 	eventually(t, "the account is to be removed", func() bool {
 		got, err := work.RejectedAccounts(t.Context(), time.Now())
 		return err == nil && cmp.Equal(want, got)

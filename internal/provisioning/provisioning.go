@@ -45,18 +45,6 @@ type Tenants interface {
 	Get(ctx context.Context, id identity.TenantID) (tenant.Tenant, error)
 }
 
-// Operations is the store of operations.
-type Operations interface {
-	Get(ctx context.Context, id operation.ID) (operation.Operation, error)
-	// Save replaces before by after, or fails with fault.Conflict if the stored
-	// version is not that of before.
-	Save(ctx context.Context, before, after operation.Operation) error
-	// SaveWithTenant is Save together with a change of the tenant. It frees the
-	// tenant for other operations when the operation ends, and takes it again when
-	// it goes on. Receipt is nil where no answer is to be remembered.
-	SaveWithTenant(ctx context.Context, before, after operation.Operation, tBefore, tAfter tenant.Tenant, r audit.Record, receipt *idempotency.Record) error
-}
-
 // A Vault keeps the passwords of operations. Each time they are kept it is in a
 // secret of their own, so that of two requests at once neither takes the other's.
 type Vault interface {
@@ -71,9 +59,3 @@ type Vault interface {
 
 // ErrNoPasswords says that a secret is gone, with the passwords in it.
 var ErrNoPasswords = errors.New("the passwords are gone")
-
-// A Starter starts the workflow of an operation. Starting what was started is no
-// error.
-type Starter interface {
-	Start(ctx context.Context, id operation.ID, attempt int) error
-}

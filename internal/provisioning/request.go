@@ -18,15 +18,8 @@ import (
 	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/tenant"
 	"github.com/tenantry/tenantry/internal/user"
+	"github.com/tenantry/tenantry/internal/work"
 )
-
-// startWithin is how long the start of a workflow may take before the sweeper
-// makes up for it.
-const startWithin = 15 * time.Second
-
-// startPatience is how long a caller waits for that start. Whoever calls may
-// itself have little time: Cognito waits 5 s for its triggers.
-const startPatience = 3 * time.Second
 
 // A Request asks for a tenant.
 type Request struct {
@@ -83,11 +76,11 @@ type Service struct {
 	tenants  Tenants
 	accounts Accounts
 	vault    Vault
-	starter  Starter
+	starter  work.Starter
 }
 
 // NewService returns a Service. Vault may be nil where no request has passwords.
-func NewService(tenants Tenants, accounts Accounts, vault Vault, starter Starter) *Service {
+func NewService(tenants Tenants, accounts Accounts, vault Vault, starter work.Starter) *Service {
 	return &Service{tenants, accounts, vault, starter}
 }
 
@@ -131,7 +124,7 @@ func (s *Service) request(ctx context.Context, c identity.Caller, r Request, own
 		}
 		return Result{}, err
 	}
-	start(ctx, s.starter, result.Operation)
+	work.Start(ctx, s.starter, result.Operation)
 	return result, nil
 }
 
@@ -183,16 +176,6 @@ func drop(ctx context.Context, vault Vault, id operation.ID, secret string) {
 	}
 }
 
-// start starts the workflow. What fails here is not the caller's concern: the
-// operation is written, and the sweeper starts what was not started.
-func start(ctx context.Context, starter Starter, o operation.Operation) {
-	ctx, cancel := context.WithTimeout(ctx, startPatience)
-	defer cancel()
-	if err := starter.Start(ctx, o.ID, o.Attempt); err != nil {
-		slog.WarnContext(ctx, "workflow left for the sweeper", "operation_id", o.ID, "error", err)
-	}
-}
-
 func newOperation(t tenant.Tenant, r Request, now time.Time) operation.Operation {
 	o := operation.Operation{
 		ID:         operation.ID(uuid.NewString()),
@@ -202,7 +185,7 @@ func newOperation(t tenant.Tenant, r Request, now time.Time) operation.Operation
 		Attempt:    1,
 		AdminEmail: r.AdminEmail.Value,
 		CreatedAt:  now,
-		DueAt:      now.Add(startWithin),
+		DueAt:      now.Add(work.StartWithin),
 		Version:    1,
 	}
 	for _, name := range stepNames {

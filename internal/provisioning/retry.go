@@ -4,58 +4,46 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
-	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
-	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/tenant"
 	"github.com/tenantry/tenantry/internal/user"
+	"github.com/tenantry/tenantry/internal/work"
 )
 
-// A Retrier runs failed operations again.
+// A Retrier runs failed provisionings again.
 type Retrier struct {
-	operations Operations
+	operations work.Operations
 	tenants    tenant.Store
 	vault      Vault
-	starter    Starter
+	starter    work.Starter
 }
 
 // NewRetrier returns a Retrier.
-func NewRetrier(operations Operations, tenants tenant.Store, vault Vault, starter Starter) *Retrier {
+func NewRetrier(operations work.Operations, tenants tenant.Store, vault Vault, starter work.Starter) *Retrier {
 	return &Retrier{operations, tenants, vault, starter}
 }
-
-// NewPasswords take the place of those of the first request.
-type NewPasswords struct {
-	AdminPassword patch.Field[string]
-	SIPPassword   patch.Field[string]
-}
-
-// A RetryReceipt makes the record of an answer, to be written with the retry, or
-// nil if the client named no key.
-type RetryReceipt func(operation.Operation) (*idempotency.Record, error)
 
 // Retry runs a failed operation again, with new passwords where there are any.
 // It fails with fault.OperationNotFailed unless the operation failed, and with
 // fault.Invalid where it has no use for a password or needs one.
-func (r *Retrier) Retry(ctx context.Context, c identity.Caller, id operation.ID, newer NewPasswords, receipt RetryReceipt) (operation.Operation, error) {
+func (r *Retrier) Retry(ctx context.Context, c identity.Caller, id operation.ID, newer work.NewPasswords, receipt work.Receipt) (operation.Operation, error) {
 	o, err := r.retry(ctx, c, id, newer, receipt)
 	if err == nil {
 		return o, nil
 	}
-	if _, late := r.failed(ctx, id); errors.Is(late, fault.OperationNotFailed) {
+	if _, late := work.Failed(ctx, r.operations, id); errors.Is(late, fault.OperationNotFailed) {
 		return o, late // another retry was first
 	}
 	return o, err
 }
 
-func (r *Retrier) retry(ctx context.Context, c identity.Caller, id operation.ID, newer NewPasswords, receipt RetryReceipt) (operation.Operation, error) {
-	before, err := r.failed(ctx, id)
+func (r *Retrier) retry(ctx context.Context, c identity.Caller, id operation.ID, newer work.NewPasswords, receipt work.Receipt) (operation.Operation, error) {
+	before, err := work.Failed(ctx, r.operations, id)
 	if err != nil {
 		return before, err
 	}
@@ -66,7 +54,7 @@ func (r *Retrier) retry(ctx context.Context, c identity.Caller, id operation.ID,
 	if err := t.Status.CanBecome(tenant.Provisioning); err != nil {
 		return before, err
 	}
-	after := again(before)
+	after := work.Again(before)
 	record, err := receipt(after)
 	if err != nil {
 		return before, err
@@ -83,36 +71,13 @@ func (r *Retrier) retry(ctx context.Context, c identity.Caller, id operation.ID,
 	if err != nil {
 		return before, fmt.Errorf("retry operation %s: %w", id, err)
 	}
-	start(ctx, r.starter, after)
+	work.Start(ctx, r.starter, after)
 	return after, nil
-}
-
-// failed returns the operation. It fails with fault.OperationNotFailed unless
-// that has failed.
-func (r *Retrier) failed(ctx context.Context, id operation.ID) (operation.Operation, error) {
-	o, err := r.operations.Get(ctx, id)
-	if err == nil && o.State != operation.Failed {
-		err = fault.New(fault.OperationNotFailed, "the operation is %s; only a failed one can be retried", o.State)
-	}
-	return o, err
-}
-
-// again returns a failed operation as it is before its next attempt.
-func again(o operation.Operation) operation.Operation {
-	o.Steps = slices.Clone(o.Steps)
-	for i, step := range o.Steps {
-		o.Steps[i] = operation.Step{Name: step.Name, State: operation.Pending, Attempts: step.Attempts}
-	}
-	o.State, o.EndedAt, o.Failure = operation.Pending, nil, nil
-	o.Attempt++
-	o.DueAt = time.Now().UTC().Truncate(time.Millisecond).Add(startWithin)
-	o.Version++
-	return o
 }
 
 // keep returns the secret that holds the passwords of the next attempt: that of
 // the last one, unless there are newer passwords.
-func (r *Retrier) keep(ctx context.Context, o operation.Operation, t tenant.Tenant, newer NewPasswords) (string, error) {
+func (r *Retrier) keep(ctx context.Context, o operation.Operation, t tenant.Tenant, newer work.NewPasswords) (string, error) {
 	var old Passwords
 	if o.Secret != "" {
 		var err error
@@ -151,7 +116,7 @@ func (r *Retrier) dropOther(ctx context.Context, before, after operation.Operati
 	}
 }
 
-func retryFaults(o operation.Operation, t tenant.Tenant, newer NewPasswords, all Passwords) fault.Fields {
+func retryFaults(o operation.Operation, t tenant.Tenant, newer work.NewPasswords, all Passwords) fault.Fields {
 	var f fault.Fields
 	if newer.AdminPassword.Set {
 		user.PasswordFault(&f, "#/admin_password", newer.AdminPassword.Value)

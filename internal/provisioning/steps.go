@@ -15,6 +15,7 @@ import (
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/tenant"
 	"github.com/tenantry/tenantry/internal/user"
+	"github.com/tenantry/tenantry/internal/work"
 )
 
 // Databases makes and removes the databases of dedicated tenants.
@@ -31,7 +32,9 @@ type Databases interface {
 }
 
 // Database is the step that gives a dedicated tenant a database of its own.
-func Database(databases Databases, tenants tenant.Store) Step { return database{databases, tenants} }
+func Database(databases Databases, tenants tenant.Store) work.TwoWayStep {
+	return database{databases, tenants}
+}
 
 type database struct {
 	databases Databases
@@ -44,14 +47,14 @@ func (s database) Apply(ctx context.Context, o operation.Operation, t tenant.Ten
 	if err := s.databases.Create(ctx, t, o.ID); err != nil {
 		return err
 	}
-	return change(ctx, s.tenants, o, audit.TenantDatabaseCreated, func(t *tenant.Tenant) { t.Database = new(s.databases.Name(*t)) })
+	return work.ChangeTenant(ctx, s.tenants, o, audit.TenantDatabaseCreated, func(t *tenant.Tenant) { t.Database = new(s.databases.Name(*t)) })
 }
 
 func (s database) Undo(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
 	if err := s.databases.Delete(ctx, t, o.ID); err != nil {
 		return err
 	}
-	return change(ctx, s.tenants, o, audit.TenantDatabaseRemoved, func(t *tenant.Tenant) { t.Database = nil })
+	return work.ChangeTenant(ctx, s.tenants, o, audit.TenantDatabaseRemoved, func(t *tenant.Tenant) { t.Database = nil })
 }
 
 // Directory is where accounts are made and removed.
@@ -76,7 +79,7 @@ type Owners interface {
 }
 
 // Identity is the step that makes the account of a tenant's first owner.
-func Identity(directory Directory, owners Owners, vault Vault) Step {
+func Identity(directory Directory, owners Owners, vault Vault) work.TwoWayStep {
 	return account{directory, owners, vault}
 }
 
@@ -96,17 +99,17 @@ func (s account) Apply(ctx context.Context, o operation.Operation, t tenant.Tena
 	username := accountName(o)
 	id, err := s.directory.AdminCreate(ctx, username, o.AdminEmail, passwords.Admin)
 	if err != nil {
-		return transient(fmt.Errorf("create account %s: %w", username, err))
+		return work.Transient(fmt.Errorf("create account %s: %w", username, err))
 	}
 	owner := Account{ID: id, Username: username, Email: o.AdminEmail}.user(identity.Owner, t.ID)
 	owner.FullName = o.AdminEmail
-	told := bySystem(o).Did(audit.UserCreated, t.ID, user.Target(owner.ID), user.Changes(user.User{}, owner)...)
-	return transient(s.owners.CreateOwner(ctx, o, owner, told))
+	told := work.Origin(o).Did(audit.UserCreated, t.ID, user.Target(owner.ID), user.Changes(user.User{}, owner)...)
+	return work.Transient(s.owners.CreateOwner(ctx, o, owner, told))
 }
 
 func (s account) Undo(ctx context.Context, o operation.Operation, _ tenant.Tenant) error {
-	if err := s.owners.DeleteOwner(ctx, o, bySystem(o)); err != nil {
-		return transient(err)
+	if err := s.owners.DeleteOwner(ctx, o, work.Origin(o)); err != nil {
+		return work.Transient(err)
 	}
 	return s.directory.AdminDelete(ctx, accountName(o))
 }
@@ -141,7 +144,7 @@ type Credentials interface {
 
 // SIP is the step that puts a tenant's SIP password, and the secret of its
 // webhook, where they are used from.
-func SIP(credentials Credentials, vault Vault, tenants tenant.Store) Step {
+func SIP(credentials Credentials, vault Vault, tenants tenant.Store) work.TwoWayStep {
 	return sip{credentials, vault, tenants}
 }
 
@@ -171,11 +174,11 @@ func (s sip) Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) 
 	if err != nil {
 		return err
 	}
-	return change(ctx, s.tenants, o, audit.TenantSecretsStored, func(t *tenant.Tenant) { t.Secret = &ref })
+	return work.ChangeTenant(ctx, s.tenants, o, audit.TenantSecretsStored, func(t *tenant.Tenant) { t.Secret = &ref })
 }
 
 func (s sip) Undo(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
-	err := change(ctx, s.tenants, o, audit.TenantSecretsRemoved, func(t *tenant.Tenant) {
+	err := work.ChangeTenant(ctx, s.tenants, o, audit.TenantSecretsRemoved, func(t *tenant.Tenant) {
 		if t.Secret != nil && strings.HasSuffix(t.Secret.Name, attemptName(o)) {
 			t.Secret = nil
 		}
@@ -191,26 +194,3 @@ func (s sip) Undo(ctx context.Context, o operation.Operation, t tenant.Tenant) e
 func attemptName(o operation.Operation) string {
 	return string(o.ID) + "-" + strconv.Itoa(o.Attempt)
 }
-
-// change changes a tenant while an operation runs on it. Nobody else may, but
-// for a late duplicate of the same step.
-func change(ctx context.Context, tenants tenant.Store, o operation.Operation, action audit.Action, edit func(*tenant.Tenant)) error {
-	before, err := tenants.Get(ctx, o.TenantID)
-	if err != nil {
-		return err
-	}
-	after := before
-	edit(&after)
-	if after == before {
-		return nil
-	}
-	after.Version++
-	told := bySystem(o).Did(action, o.TenantID, tenant.Target(o.TenantID), tenant.Changes(before, after)...)
-	if err := tenants.Update(ctx, before, after, told); err != nil {
-		return transient(fmt.Errorf("change tenant %s: %w", o.TenantID, err))
-	}
-	return nil
-}
-
-// bySystem is the origin of what the workflow of an operation does.
-func bySystem(o operation.Operation) audit.Origin { return audit.BySystem(string(o.Kind), o.ID) }

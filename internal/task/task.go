@@ -12,7 +12,7 @@ import (
 
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/operation"
-	"github.com/tenantry/tenantry/internal/provisioning"
+	"github.com/tenantry/tenantry/internal/work"
 )
 
 // An Input is what the state machine sends to a step. Failure is there when a
@@ -42,12 +42,12 @@ type failure struct {
 // A Handler is what Lambda calls.
 type Handler = func(context.Context, Input) (struct{}, error)
 
-func (in Input) task() provisioning.Task {
-	return provisioning.Task{OperationID: in.OperationID, Attempt: in.Attempt}
+func (in Input) task() work.Task {
+	return work.Task{OperationID: in.OperationID, Attempt: in.Attempt}
 }
 
-// Step serves a step, both its ways.
-func Step(runner *provisioning.Runner, step provisioning.Step) Handler {
+// Step serves a step that has a way back, both its ways.
+func Step(runner *work.Runner, step work.TwoWayStep) Handler {
 	return named(func(ctx context.Context, in Input) error {
 		switch in.Action {
 		case apply:
@@ -59,29 +59,29 @@ func Step(runner *provisioning.Runner, step provisioning.Step) Handler {
 	})
 }
 
-// Activate serves the last step of a provisioning.
-func Activate(runner *provisioning.Runner, vault provisioning.Vault) Handler {
-	return named(func(ctx context.Context, in Input) error { return runner.Activate(ctx, vault, in.task()) })
+// Do serves whatever is done in one way only.
+func Do(do func(context.Context, work.Task) error) Handler {
+	return named(func(ctx context.Context, in Input) error { return do(ctx, in.task()) })
 }
 
-// Fail serves the end of a provisioning whose steps are undone.
-func Fail(runner *provisioning.Runner) Handler {
-	return named(func(ctx context.Context, in Input) error { return runner.Fail(ctx, in.task(), in.Failure.cause()) })
+// Fail serves the end of an operation that cannot be done.
+func Fail(fail func(context.Context, work.Task, work.Cause) error) Handler {
+	return named(func(ctx context.Context, in Input) error { return fail(ctx, in.task(), in.Failure.cause()) })
 }
 
 // cause returns the failure in the words of the step that failed. What is none
 // of ours is for the log alone.
-func (f failure) cause() provisioning.Cause {
+func (f failure) cause() work.Cause {
 	var document struct {
 		Message string `json:"errorMessage"`
 	}
 	switch {
-	case f.Error == provisioning.NotReady.Code:
-		return provisioning.NotReady
+	case f.Error == work.NotReady.Code:
+		return work.NotReady
 	case json.Unmarshal([]byte(f.Cause), &document) != nil || !fault.Kind(f.Error).Known():
-		return provisioning.Internal
+		return work.Internal
 	}
-	return provisioning.Cause{Code: f.Error, Detail: document.Message}
+	return work.Cause{Code: f.Error, Detail: document.Message}
 }
 
 // named gives an error the name of its kind, which is what the Retry and Catch
@@ -98,7 +98,7 @@ func named(f func(context.Context, Input) error) Handler {
 		} else {
 			slog.ErrorContext(ctx, "step failed", attributes...)
 		}
-		cause := provisioning.NewCause(err)
+		cause := work.NewCause(err)
 		return struct{}{}, messages.InvokeResponse_Error{Type: cause.Code, Message: cause.Detail}
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/tenantry/tenantry/internal/provisioning"
 	"github.com/tenantry/tenantry/internal/task"
 	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/work"
 )
 
 // A step fails as it is told, and notes which way it went.
@@ -135,7 +136,7 @@ func TestStepErrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			log := logged(t)
 			s := newStore()
-			_, err := task.Step(provisioning.NewRunner(s, tenants{s}), &step{err: test.err})(t.Context(), input(t, `{"operation_id":"o","attempt":1,"action":"apply"}`))
+			_, err := task.Step(work.NewRunner(s, tenants{s}), &step{err: test.err})(t.Context(), input(t, `{"operation_id":"o","attempt":1,"action":"apply"}`))
 			got, _ := errors.AsType[messages.InvokeResponse_Error](err)
 			if diff := cmp.Diff(messages.InvokeResponse_Error{Type: test.wantType, Message: test.wantMessage}, got); diff != "" || (err == nil) != (test.err == nil) {
 				t.Errorf("got %v (-want +got):\n%s", err, diff)
@@ -164,7 +165,7 @@ func TestStepActions(t *testing.T) {
 			if test.action == "undo" {
 				s.o.Steps[0].State = operation.Succeeded
 			}
-			_, err := task.Step(provisioning.NewRunner(s, tenants{s}), did)(t.Context(), input(t, `{"operation_id":"o","attempt":1,"action":"`+test.action+`"}`))
+			_, err := task.Step(work.NewRunner(s, tenants{s}), did)(t.Context(), input(t, `{"operation_id":"o","attempt":1,"action":"`+test.action+`"}`))
 			if diff := cmp.Diff(test.want, did.went); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -178,7 +179,7 @@ func TestStepActions(t *testing.T) {
 func TestUnknownOperation(t *testing.T) {
 	logged(t)
 	s := newStore()
-	_, err := task.Step(provisioning.NewRunner(s, tenants{s}), &step{})(t.Context(), input(t, `{"operation_id":"other","attempt":1,"action":"apply"}`))
+	_, err := task.Step(work.NewRunner(s, tenants{s}), &step{})(t.Context(), input(t, `{"operation_id":"other","attempt":1,"action":"apply"}`))
 	if named, _ := errors.AsType[messages.InvokeResponse_Error](err); named.Type != "not-found" {
 		t.Errorf("got %v", err)
 	}
@@ -223,7 +224,7 @@ func TestFail(t *testing.T) {
 			s := newStore()
 			in := input(t, `{"operation_id":"o","attempt":1,"failure":`+test.failure+`}`)
 			for range 2 {
-				if _, err := task.Fail(provisioning.NewRunner(s, tenants{s}))(t.Context(), in); err != nil {
+				if _, err := task.Fail(provisioning.NewRunner(s, tenants{s}).Fail)(t.Context(), in); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -252,10 +253,13 @@ func (v *vault) Drop(_ context.Context, secret string) error {
 
 func TestActivate(t *testing.T) {
 	s, v := newStore(), &vault{}
+	activate := func(ctx context.Context, t work.Task) error {
+		return provisioning.NewRunner(s, tenants{s}).Activate(ctx, v, t)
+	}
 	s.o.Secret = "secret"
 	s.o.Steps[0].State, s.o.Steps[0].EndedAt = operation.Succeeded, new(time.Now())
 	for range 2 {
-		if _, err := task.Activate(provisioning.NewRunner(s, tenants{s}), v)(t.Context(), input(t, `{"operation_id":"o","attempt":1,"action":"apply"}`)); err != nil {
+		if _, err := task.Do(activate)(t.Context(), input(t, `{"operation_id":"o","attempt":1,"action":"apply"}`)); err != nil {
 			t.Fatal(err)
 		}
 	}

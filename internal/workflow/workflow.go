@@ -39,39 +39,43 @@ type input struct {
 
 // Start starts the workflow of an operation's attempt. Starting what was started
 // is no error.
-func (m *Machine) Start(ctx context.Context, id operation.ID, attempt int) error {
-	text, err := json.Marshal(input{id, attempt})
+func (m *Machine) Start(ctx context.Context, o operation.Operation) error {
+	text, err := json.Marshal(input{o.ID, o.Attempt})
 	if err != nil {
-		return fmt.Errorf("encode the input of operation %s: %w", id, err)
+		return fmt.Errorf("encode the input of operation %s: %w", o.ID, err)
 	}
 	_, err = m.client.StartExecution(ctx, &sfn.StartExecutionInput{
 		StateMachineArn: &m.arn,
-		Name:            new(executionName(id, attempt)),
+		Name:            new(executionName(o)),
 		Input:           new(string(text)),
 	})
 	if _, ok := errors.AsType[*types.ExecutionAlreadyExists](err); ok {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("start the workflow of operation %s: %w", id, err)
+		return fmt.Errorf("start the workflow of operation %s: %w", o.ID, err)
 	}
 	return nil
 }
 
 // State says whether the execution of an operation's attempt was started, and
 // whether it still runs.
-func (m *Machine) State(ctx context.Context, id operation.ID, attempt int) (started, running bool, err error) {
-	arn := strings.Replace(m.arn, ":stateMachine:", ":execution:", 1) + ":" + executionName(id, attempt)
-	out, err := m.client.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &arn})
+func (m *Machine) State(ctx context.Context, o operation.Operation) (started, running bool, err error) {
+	out, err := m.client.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: new(m.execution(o))})
 	if _, ok := errors.AsType[*types.ExecutionDoesNotExist](err); ok {
 		return false, false, nil
 	}
 	if err != nil {
-		return false, false, fmt.Errorf("describe the workflow of operation %s: %w", id, err)
+		return false, false, fmt.Errorf("describe the workflow of operation %s: %w", o.ID, err)
 	}
 	return true, out.Status == types.ExecutionStatusRunning, nil
 }
 
-func executionName(id operation.ID, attempt int) string {
-	return string(id) + "-" + strconv.Itoa(attempt)
+// execution returns the ARN of the execution of an operation's attempt.
+func (m *Machine) execution(o operation.Operation) string {
+	return strings.Replace(m.arn, ":stateMachine:", ":execution:", 1) + ":" + executionName(o)
+}
+
+func executionName(o operation.Operation) string {
+	return string(o.ID) + "-" + strconv.Itoa(o.Attempt)
 }

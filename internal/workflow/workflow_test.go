@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
+	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/workflow"
 )
 
@@ -15,6 +16,9 @@ const (
 	machineARN   = "arn:aws:states:eu-west-1:123456789012:stateMachine:app-provision"
 	executionARN = "arn:aws:states:eu-west-1:123456789012:execution:app-provision:6f1c-2"
 )
+
+// second is an operation in its second attempt.
+var second = operation.Operation{ID: "6f1c", Attempt: 2}
 
 // A client answers with what it is given, and keeps what it was asked.
 type client struct {
@@ -44,7 +48,7 @@ func TestStart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := &client{err: test.err}
-			if err := workflow.NewMachine(c, machineARN).Start(t.Context(), "6f1c", 2); !errors.Is(err, test.want) {
+			if err := workflow.NewMachine(c, machineARN).Start(t.Context(), second); !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 			if *c.started.StateMachineArn != machineARN || *c.started.Name != "6f1c-2" || *c.started.Input != `{"operation_id":"6f1c","attempt":2}` {
@@ -71,7 +75,7 @@ func TestState(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := &client{err: test.err, status: test.status}
-			started, running, err := workflow.NewMachine(c, machineARN).State(t.Context(), "6f1c", 2)
+			started, running, err := workflow.NewMachine(c, machineARN).State(t.Context(), second)
 			if started != test.started || running != test.running || !errors.Is(err, test.want) {
 				t.Errorf("got %t, %t, %v, want %t, %t, %v", started, running, err, test.started, test.running, test.want)
 			}

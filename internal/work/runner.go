@@ -1,4 +1,4 @@
-package provisioning
+package work
 
 import (
 	"context"
@@ -14,27 +14,32 @@ import (
 )
 
 const (
-	// stepWithin is how long a step may take, with all its attempts, before the
+	// StepWithin is how long a step may take, with all its attempts, before the
 	// sweeper looks whether the workflow still goes on.
-	stepWithin  = 3 * time.Minute
+	StepWithin  = 3 * time.Minute
 	saves       = 5
 	saveBackoff = 20 * time.Millisecond
 )
 
-// A Step is one part of the workflow. Both its ways may be gone any number of
-// times: what is done already stays as it is.
+// A Step is one part of a workflow. It may be done any number of times: what is
+// done already stays as it is.
 type Step interface {
 	// Name is the step's name in the operation.
 	Name() string
 	// Apply does the step. It fails with operation.ErrNotReady while what it began
-	// is not there yet.
+	// is not there yet, or not gone.
 	Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) error
+}
+
+// A TwoWayStep has a way back, which may be gone any number of times too.
+type TwoWayStep interface {
+	Step
 	// Undo removes what Apply made, and nothing that anyone else did. It fails with
 	// operation.ErrNotReady while that is on its way out.
 	Undo(ctx context.Context, o operation.Operation, t tenant.Tenant) error
 }
 
-// A Task is what the workflow asks of a step.
+// A Task is what a workflow asks of a step.
 type Task struct {
 	OperationID operation.ID
 	Attempt     int
@@ -73,12 +78,12 @@ func (r *Runner) Apply(ctx context.Context, step Step, task Task) error {
 }
 
 // Undo removes what a step of an operation made.
-func (r *Runner) Undo(ctx context.Context, step Step, task Task) error {
+func (r *Runner) Undo(ctx context.Context, step TwoWayStep, task Task) error {
 	o, err := r.operations.Get(ctx, task.OperationID)
 	if err != nil {
 		return err
 	}
-	if at := o.Step(step.Name()); o.Done() || o.Attempt != task.Attempt || at == nil || !isMade(*at) {
+	if at := o.Step(step.Name()); o.Done() || o.Attempt != task.Attempt || at == nil || !Made(*at) {
 		return nil
 	}
 	t, err := r.tenants.Get(ctx, o.TenantID)
@@ -92,8 +97,8 @@ func (r *Runner) Undo(ctx context.Context, step Step, task Task) error {
 	return err
 }
 
-// isMade reports whether a step has made something, or may have.
-func isMade(s operation.Step) bool {
+// Made reports whether a step has made something, or may have.
+func Made(s operation.Step) bool {
 	return s.State == operation.Running || s.State == operation.Succeeded
 }
 
@@ -126,7 +131,7 @@ func succeed(s *operation.Step, now time.Time) bool {
 // undo marks a step that was done as undone. One that was not is what the
 // operation failed at.
 func undo(s *operation.Step, now time.Time) bool {
-	if !isMade(*s) {
+	if !Made(*s) {
 		return false
 	}
 	if s.State == operation.Succeeded {
@@ -167,7 +172,7 @@ func (r *Runner) mark(ctx context.Context, task Task, name string, change markin
 			return before, false, nil
 		}
 		after.State = operation.Running
-		after.DueAt = now.Add(stepWithin)
+		after.DueAt = now.Add(StepWithin)
 		after.Version++
 		err = r.operations.Save(ctx, before, after)
 		if !errors.Is(err, fault.Conflict) {

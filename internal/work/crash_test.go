@@ -1,4 +1,4 @@
-package provisioning_test
+package work_test
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 
 	"github.com/tenantry/tenantry/infra/local/enginetest"
 	"github.com/tenantry/tenantry/internal/operation"
-	"github.com/tenantry/tenantry/internal/provisioning"
+	"github.com/tenantry/tenantry/internal/work"
 )
 
 // TestCrash fails each call of a whole provisioning in turn, before and after it
@@ -96,7 +96,7 @@ func (w *world) rollBack() {
 		return
 	}
 	w.checkFailed()
-	if err := w.retry(provisioning.NewPasswords{}); err != nil {
+	if err := w.retry(work.NewPasswords{}); err != nil {
 		w.Fatal(err)
 	}
 	if got := w.execute(); got != succeeded {

@@ -1,4 +1,4 @@
-package provisioning_test
+package work_test
 
 import (
 	"errors"
@@ -15,6 +15,7 @@ import (
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/provisioning"
+	"github.com/tenantry/tenantry/internal/sweep"
 	"github.com/tenantry/tenantry/internal/tenant"
 )
 
@@ -125,7 +126,7 @@ func TestOnboardLoser(t *testing.T) {
 			if err := w.service.Onboard(t.Context(), winner); err != nil {
 				t.Errorf("the winner again: %v", err)
 			}
-			w.due.accounts = []provisioning.RejectedAccount{{ID: loser.ID, Username: "loser"}, {ID: winner.ID, Username: "winner"}}
+			w.due.accounts = []sweep.RejectedAccount{{ID: loser.ID, Username: "loser"}, {ID: winner.ID, Username: "winner"}}
 			if err := w.sweeper.Sweep(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -141,12 +142,12 @@ func TestOnboardLoser(t *testing.T) {
 func TestNameOfLoser(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, enginetest.Table(t))
-	gone := provisioning.RejectedAccount{ID: identity.UserID(uuid.NewString()), Username: "loser"}
+	gone := sweep.RejectedAccount{ID: identity.UserID(uuid.NewString()), Username: "loser"}
 	if err := w.users.Reject(t.Context(), gone.ID, gone.Username); err != nil {
 		t.Fatal(err)
 	}
 	newer := w.newAccount("loser", "newer@example.com", true)
-	w.due.accounts = []provisioning.RejectedAccount{gone}
+	w.due.accounts = []sweep.RejectedAccount{gone}
 	if err := w.sweeper.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}

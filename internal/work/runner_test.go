@@ -1,4 +1,4 @@
-package provisioning_test
+package work_test
 
 import (
 	"errors"
@@ -17,6 +17,7 @@ import (
 	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/provisioning"
 	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/work"
 )
 
 // always lets every call of a name fail.
@@ -42,7 +43,7 @@ func TestFailures(t *testing.T) {
 	for name, test := range map[string]struct {
 		prepare func(*world, *provisioning.Request)
 		mend    func(*world)
-		newer   provisioning.NewPasswords
+		newer   work.NewPasswords
 		want    operation.Failure
 	}{
 		"another's table": {
@@ -73,7 +74,7 @@ func TestFailures(t *testing.T) {
 		},
 		"a weak password": {
 			prepare: func(_ *world, r *provisioning.Request) { r.AdminPassword = patch.Of(weakPassword) },
-			newer:   provisioning.NewPasswords{AdminPassword: patch.Of(adminPassword)},
+			newer:   work.NewPasswords{AdminPassword: patch.Of(adminPassword)},
 			want: operation.Failure{
 				Step: "identity", Code: "invalid", Detail: "password must be as the password policy asks",
 				Hint: "retry with an admin_password that the user pool's policy allows; the admin_email cannot be changed",
@@ -139,7 +140,7 @@ func TestSteps(t *testing.T) {
 	if diff := cmp.Diff([]string{"database undone 2", "identity failed 1", "sip pending 0", "activate pending 0"}, summary(first)); diff != "" {
 		t.Errorf("after the first attempt (-want +got):\n%s", diff)
 	}
-	if err := w.retry(provisioning.NewPasswords{AdminPassword: patch.Of(adminPassword)}); err != nil {
+	if err := w.retry(work.NewPasswords{AdminPassword: patch.Of(adminPassword)}); err != nil {
 		t.Fatal(err)
 	}
 	again := w.operation()
@@ -182,7 +183,7 @@ func TestTransientError(t *testing.T) {
 	if _, err := w.request(w.everything()); err != nil {
 		t.Fatal(err)
 	}
-	first := provisioning.Task{OperationID: w.operationID, Attempt: 1}
+	first := work.Task{OperationID: w.operationID, Attempt: 1}
 	w.apply(first, 0)
 	w.decide = always("AdminCreateUser", refused)
 	if err := w.runner.Apply(t.Context(), w.steps[1], first); !errors.Is(err, errInjected) {
@@ -205,8 +206,8 @@ func TestDuplicates(t *testing.T) {
 	if _, err := w.request(w.everything()); err != nil {
 		t.Fatal(err)
 	}
-	current := provisioning.Task{OperationID: w.operationID, Attempt: 1}
-	apply := func(step provisioning.Step) func() error {
+	current := work.Task{OperationID: w.operationID, Attempt: 1}
+	apply := func(step work.TwoWayStep) func() error {
 		return func() error { return w.runner.Apply(t.Context(), step, current) }
 	}
 	deliveries := []func() error{apply(w.steps[0]), apply(w.steps[1]), apply(w.steps[2]), func() error { return w.runner.Activate(t.Context(), w.vault, current) }}
@@ -249,12 +250,12 @@ func TestLateDuplicates(t *testing.T) {
 	if _, err := w.request(r); err != nil {
 		t.Fatal(err)
 	}
-	first := provisioning.Task{OperationID: w.operationID, Attempt: 1}
+	first := work.Task{OperationID: w.operationID, Attempt: 1}
 	w.apply(first, 0)
 	if err := w.runner.Apply(t.Context(), w.steps[1], first); !errors.Is(err, fault.Invalid) {
 		t.Errorf("got %v, want %v", err, fault.Invalid)
 	}
-	if err := w.runner.Fail(t.Context(), first, provisioning.Cause{}); err == nil || fault.KindOf(err) != "" {
+	if err := w.runner.Fail(t.Context(), first, work.Cause{}); err == nil || fault.KindOf(err) != "" {
 		t.Errorf("an operation whose steps are not undone failed: %v", err)
 	}
 	w.undo(first, 1)
@@ -265,7 +266,7 @@ func TestLateDuplicates(t *testing.T) {
 	if diff := cmp.Diff([]string{"database undone 2", "identity failed 1", "sip pending 0", "activate pending 0"}, summary(before)); diff != "" {
 		t.Errorf("after late duplicates (-want +got):\n%s", diff)
 	}
-	cause := provisioning.NewCause(fault.New(fault.Invalid, "weak"))
+	cause := work.NewCause(fault.New(fault.Invalid, "weak"))
 	for range 2 {
 		if err := w.runner.Fail(t.Context(), first, cause); err != nil {
 			t.Fatal(err)
@@ -277,10 +278,10 @@ func TestLateDuplicates(t *testing.T) {
 	w.checkFailed()
 
 	stale := w.operation()
-	if err := w.retry(provisioning.NewPasswords{AdminPassword: patch.Of(adminPassword)}); err != nil {
+	if err := w.retry(work.NewPasswords{AdminPassword: patch.Of(adminPassword)}); err != nil {
 		t.Fatal(err)
 	}
-	second := provisioning.Task{OperationID: w.operationID, Attempt: 2}
+	second := work.Task{OperationID: w.operationID, Attempt: 2}
 	w.apply(second, 0, 1, 2)
 	w.undo(first, 2, 1, 0)
 	if err := w.runner.Fail(t.Context(), first, cause); err != nil {
@@ -300,7 +301,7 @@ func TestLateDuplicates(t *testing.T) {
 }
 
 // apply does steps of an attempt.
-func (w *world) apply(task provisioning.Task, steps ...int) {
+func (w *world) apply(task work.Task, steps ...int) {
 	w.Helper()
 	for _, i := range steps {
 		w.patiently(func() error { return w.runner.Apply(w.Context(), w.steps[i], task) })
@@ -308,14 +309,14 @@ func (w *world) apply(task provisioning.Task, steps ...int) {
 }
 
 // undo undoes steps of an attempt.
-func (w *world) undo(task provisioning.Task, steps ...int) {
+func (w *world) undo(task work.Task, steps ...int) {
 	w.Helper()
 	for _, i := range steps {
 		w.patiently(func() error { return w.runner.Undo(w.Context(), w.steps[i], task) })
 	}
 }
 
-func (w *world) activate(task provisioning.Task) {
+func (w *world) activate(task work.Task) {
 	w.Helper()
 	w.patiently(func() error { return w.runner.Activate(w.Context(), w.vault, task) })
 }

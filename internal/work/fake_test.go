@@ -1,4 +1,4 @@
-package provisioning_test
+package work_test
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/provisioning"
+	"github.com/tenantry/tenantry/internal/sweep"
 	"github.com/tenantry/tenantry/internal/tenant"
 )
 
@@ -179,7 +180,7 @@ func (d *directory) AdminDelete(ctx context.Context, username string) error {
 	})
 }
 
-func (d *directory) Remove(ctx context.Context, a provisioning.RejectedAccount) error {
+func (d *directory) Remove(ctx context.Context, a sweep.RejectedAccount) error {
 	return d.fake(ctx, "Remove", func() error {
 		if found := d.accounts[a.Username]; found != nil && found.id == a.ID {
 			delete(d.accounts, a.Username)
@@ -285,20 +286,20 @@ type machine struct {
 	running map[string]bool
 }
 
-func execution(id operation.ID, attempt int) string { return fmt.Sprintf("%s-%d", id, attempt) }
+func execution(o operation.Operation) string { return fmt.Sprintf("%s-%d", o.ID, o.Attempt) }
 
-func (m *machine) Start(ctx context.Context, id operation.ID, attempt int) error {
+func (m *machine) Start(ctx context.Context, o operation.Operation) error {
 	return m.fake(ctx, "StartExecution", func() error {
-		if _, started := m.running[execution(id, attempt)]; !started {
-			m.running[execution(id, attempt)] = true
+		if _, started := m.running[execution(o)]; !started {
+			m.running[execution(o)] = true
 		}
 		return nil
 	})
 }
 
-func (m *machine) State(ctx context.Context, id operation.ID, attempt int) (started, running bool, err error) {
+func (m *machine) State(ctx context.Context, o operation.Operation) (started, running bool, err error) {
 	err = m.fake(ctx, "DescribeExecution", func() error {
-		running, started = m.running[execution(id, attempt)]
+		running, started = m.running[execution(o)]
 		return nil
 	})
 	return started, running, err
@@ -307,18 +308,18 @@ func (m *machine) State(ctx context.Context, id operation.ID, attempt int) (star
 // due is work that every sweep finds due.
 type due struct {
 	operations []operation.ID
-	accounts   []provisioning.RejectedAccount
+	accounts   []sweep.RejectedAccount
 }
 
 func (d *due) DueOperations(context.Context, time.Time) ([]operation.ID, error) {
 	return d.operations, nil
 }
 
-func (d *due) RejectedAccounts(context.Context, time.Time) ([]provisioning.RejectedAccount, error) {
+func (d *due) RejectedAccounts(context.Context, time.Time) ([]sweep.RejectedAccount, error) {
 	return slices.Clone(d.accounts), nil
 }
 
-func (d *due) Forget(_ context.Context, a provisioning.RejectedAccount) error {
-	d.accounts = slices.DeleteFunc(d.accounts, func(b provisioning.RejectedAccount) bool { return a == b })
+func (d *due) Forget(_ context.Context, a sweep.RejectedAccount) error {
+	d.accounts = slices.DeleteFunc(d.accounts, func(b sweep.RejectedAccount) bool { return a == b })
 	return nil
 }

@@ -1,4 +1,4 @@
-package provisioning_test
+package work_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"github.com/tenantry/tenantry/infra/local/enginetest"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
-	"github.com/tenantry/tenantry/internal/provisioning"
+	"github.com/tenantry/tenantry/internal/sweep"
 	"github.com/tenantry/tenantry/internal/tenant"
 )
 
@@ -24,7 +24,7 @@ func TestSweepDeadBeforeItBegan(t *testing.T) {
 	if _, err := w.request(w.everything()); err != nil {
 		t.Fatal(err)
 	}
-	w.machine.running[execution(w.operationID, 1)] = false
+	w.machine.running[execution(w.operation())] = false
 	w.mustSweep()
 	w.checkFailed()
 	want := operation.Failure{
@@ -113,7 +113,7 @@ func TestSweepGoesOn(t *testing.T) {
 	if _, err := w.request(w.everything()); err != nil {
 		t.Fatal(err)
 	}
-	w.machine.running[execution(w.operationID, 1)] = false
+	w.machine.running[execution(w.operation())] = false
 	w.save(func(o *operation.Operation) { o.DueAt = o.CreatedAt })
 	w.due.operations = []operation.ID{"none", w.operationID}
 	if err := w.sweeper.Sweep(t.Context()); err == nil {
@@ -167,7 +167,7 @@ func (*counted) Drop(context.Context, string) error { return nil }
 func TestSweepSecretsHourly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c counted
-		sweeper := &provisioning.Sweeper{Due: &due{}, Inventory: &c}
+		sweeper := &sweep.Sweeper{Due: &due{}, Inventory: &c}
 		time.Sleep(17 * time.Minute) // of the bubble's clock
 		for range 180 {
 			if err := sweeper.Sweep(t.Context()); err != nil {

@@ -1,4 +1,7 @@
-package provisioning
+// Package sweep finishes what was left undone: workflows that were not started,
+// workflows that died, accounts and secrets that nobody needs. It knows neither
+// HTTP nor AWS.
+package sweep
 
 import (
 	"context"
@@ -10,21 +13,25 @@ import (
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/user"
+	"github.com/tenantry/tenantry/internal/work"
 )
 
-const (
-	lookAgainIn = time.Minute
-	// secretsAge is how long a secret may be there before a row names it: longer
-	// than any request takes.
-	secretsAge = time.Hour
-)
+// secretsAge is how long a secret may be there before a row names it: longer than
+// any request takes.
+const secretsAge = time.Hour
 
-// A Machine starts workflows, and knows what became of them.
-type Machine interface {
-	Starter
-	// State says whether the workflow of an attempt was started, and whether it
-	// still runs.
-	State(ctx context.Context, id operation.ID, attempt int) (started, running bool, err error)
+// A Workflow is that of one kind of operations.
+type Workflow interface {
+	work.Machine
+	// Recover deals with an operation whose execution ended without ending it. It
+	// fails with operation.ErrNotReady while the next sweep is to go on with that.
+	Recover(ctx context.Context, o operation.Operation) error
+}
+
+// Accounts is the store of users.
+type Accounts interface {
+	Get(ctx context.Context, id identity.UserID) (user.User, error)
 }
 
 // A RejectedAccount is to be removed, since another with its e-mail address was
@@ -63,20 +70,16 @@ type Inventory interface {
 	Drop(ctx context.Context, secret string) error
 }
 
-// A Sweeper finishes what was left undone: workflows that were not started,
-// workflows that died, accounts and secrets that nobody needs. Two at once do no
-// harm.
+// A Sweeper looks at what is due. Two at once do no harm.
 type Sweeper struct {
 	Due        DueWork
-	Operations Operations
+	Operations work.Operations
 	Tenants    tenant.Store
 	Accounts   Accounts
 	Directory  Remover
-	Vault      Vault
+	Vault      work.Dropper
 	Inventory  Inventory
-	Machine    Machine
-	Runner     *Runner
-	Steps      []Step // in their order
+	Workflows  map[operation.Kind]Workflow
 }
 
 // Sweep looks at everything that is due, and once an hour at all secrets. What
@@ -85,7 +88,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	now := time.Now()
 	errs := []error{s.sweepOperations(ctx, now), s.sweepAccounts(ctx, now)}
 	if now.Minute() == 0 {
-		errs = append(errs, s.sweepSecrets(ctx))
+		errs = append(errs, s.SweepSecrets(ctx))
 	}
 	return errors.Join(errs...)
 }
@@ -112,17 +115,21 @@ func (s *Sweeper) operation(ctx context.Context, id operation.ID, now time.Time)
 	if o.Done() {
 		return s.dropPasswords(ctx, o)
 	}
-	started, running, err := s.Machine.State(ctx, o.ID, o.Attempt)
+	workflow := s.Workflows[o.Kind]
+	if workflow == nil {
+		return errors.New("there is no workflow of kind " + string(o.Kind))
+	}
+	started, running, err := workflow.State(ctx, o)
 	if err != nil {
 		return err
 	}
 	if started && !running {
-		return s.rollBack(ctx, o, now)
+		return s.recover(ctx, workflow, o, now)
 	}
-	if err := s.postpone(ctx, o, now.Add(lookAgainIn)); err != nil || started {
+	if err := s.postpone(ctx, o, now.Add(work.LookAgainIn)); err != nil || started {
 		return err
 	}
-	return s.Machine.Start(ctx, o.ID, o.Attempt)
+	return workflow.Start(ctx, o)
 }
 
 // postpone notes when an operation is to be looked at again.
@@ -133,14 +140,14 @@ func (s *Sweeper) postpone(ctx context.Context, o operation.Operation, at time.T
 	return s.Operations.Save(ctx, o, after)
 }
 
-// rollBack undoes an operation whose workflow is dead. It has the operation to
+// recover deals with an operation whose workflow is dead. It has the operation to
 // itself for longer than it can take, so that a sweeper that is behind cannot
 // undo what a retry did meanwhile.
-func (s *Sweeper) rollBack(ctx context.Context, o operation.Operation, now time.Time) error {
-	if err := s.postpone(ctx, o, now.Add(stepWithin)); err != nil {
+func (s *Sweeper) recover(ctx context.Context, workflow Workflow, o operation.Operation, now time.Time) error {
+	if err := s.postpone(ctx, o, now.Add(work.StepWithin)); err != nil {
 		return err
 	}
-	err := s.Runner.Rollback(ctx, Task{o.ID, o.Attempt}, s.Steps...)
+	err := workflow.Recover(ctx, o)
 	if err == nil {
 		return nil
 	}
@@ -156,7 +163,7 @@ func (s *Sweeper) release(ctx context.Context, id operation.ID, now time.Time) e
 	if err != nil || o.Done() {
 		return err
 	}
-	return transient(s.postpone(ctx, o, now))
+	return work.Transient(s.postpone(ctx, o, now))
 }
 
 // dropPasswords removes the passwords of an operation that has ended, when it is
@@ -166,7 +173,7 @@ func (s *Sweeper) dropPasswords(ctx context.Context, o operation.Operation) erro
 		return nil
 	}
 	if o.State != operation.Failed {
-		return discard(ctx, s.Operations, s.Vault, o)
+		return work.Discard(ctx, s.Operations, s.Vault, o)
 	}
 	after := o
 	after.Secret = ""
@@ -201,8 +208,8 @@ func (s *Sweeper) removeAccount(ctx context.Context, a RejectedAccount) error {
 	return s.Due.Forget(ctx, a)
 }
 
-// sweepSecrets removes secrets that no row names.
-func (s *Sweeper) sweepSecrets(ctx context.Context) error {
+// SweepSecrets removes the secrets that no row names.
+func (s *Sweeper) SweepSecrets(ctx context.Context) error {
 	return errors.Join(
 		s.Inventory.OperationSecrets(ctx, secretsAge, s.sweepPasswords(ctx)),
 		s.Inventory.TenantSecrets(ctx, secretsAge, s.sweepCredentials(ctx)),

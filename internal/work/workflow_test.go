@@ -1,4 +1,4 @@
-package provisioning_test
+package work_test
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package provisioning_test
+package work_test
 
 import (
 	"errors"
@@ -15,6 +15,7 @@ import (
 	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/provisioning"
 	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/work"
 )
 
 // fail provisions a tenant whose admin's password is too weak.
@@ -43,7 +44,7 @@ func TestRetryTogether(t *testing.T) {
 	won := make(chan string, crowd)
 	for _, err := range together(crowd, func() error {
 		mine := <-passwords
-		_, err := w.retrier.Retry(t.Context(), platformAdmin, w.operationID, provisioning.NewPasswords{AdminPassword: patch.Of(mine)}, noReceipt)
+		_, err := w.retrier.Retry(t.Context(), platformAdmin, w.operationID, work.NewPasswords{AdminPassword: patch.Of(mine)}, noReceipt)
 		if err == nil {
 			won <- mine
 		}
@@ -75,32 +76,32 @@ func TestRetryTogether(t *testing.T) {
 func TestRetryRefuses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, enginetest.Table(t))
-	if err := w.retry(provisioning.NewPasswords{}); !errors.Is(err, fault.NotFound) {
+	if err := w.retry(work.NewPasswords{}); !errors.Is(err, fault.NotFound) {
 		t.Errorf("no operation: got %v", err)
 	}
 	pooled := provisioning.Request{Draft: tenant.Draft{Settings: tenant.Settings{Name: patch.Of("Plain")}, ID: patch.Of(w.tenantID)}}
 	if _, err := w.request(pooled); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.retry(provisioning.NewPasswords{}); !errors.Is(err, fault.OperationNotFailed) {
+	if err := w.retry(work.NewPasswords{}); !errors.Is(err, fault.OperationNotFailed) {
 		t.Errorf("an operation that runs: got %v", err)
 	}
 	w.decide = always("CreateTable", refused)
 	w.execute()
 	w.decide = nil
 	for name, test := range map[string]struct {
-		newer provisioning.NewPasswords
+		newer work.NewPasswords
 		want  fault.Fields
 	}{
 		"of no use": {
-			provisioning.NewPasswords{AdminPassword: patch.Of(adminPassword), SIPPassword: patch.Of(sipPassword)},
+			work.NewPasswords{AdminPassword: patch.Of(adminPassword), SIPPassword: patch.Of(sipPassword)},
 			fault.Fields{
 				{Pointer: "#/admin_password", Detail: "is of no use: the operation makes no account"},
 				{Pointer: "#/sip_password", Detail: "is of no use: the tenant has no SIP"},
 			},
 		},
 		"too long": {
-			provisioning.NewPasswords{SIPPassword: patch.Of(strings.Repeat("x", 129))},
+			work.NewPasswords{SIPPassword: patch.Of(strings.Repeat("x", 129))},
 			fault.Fields{
 				{Pointer: "#/sip_password", Detail: "must be 12 to 128 characters"},
 				{Pointer: "#/sip_password", Detail: "is of no use: the tenant has no SIP"},
@@ -122,7 +123,7 @@ func TestRetryRefuses(t *testing.T) {
 		t.Errorf("%d secrets are left by retries that were refused", n)
 	}
 	recordErr := errors.New("no record")
-	_, err := w.retrier.Retry(t.Context(), platformAdmin, w.operationID, provisioning.NewPasswords{}, func(operation.Operation) (*idempotency.Record, error) { return nil, recordErr })
+	_, err := w.retrier.Retry(t.Context(), platformAdmin, w.operationID, work.NewPasswords{}, func(operation.Operation) (*idempotency.Record, error) { return nil, recordErr })
 	if !errors.Is(err, recordErr) || w.operation().State != operation.Failed {
 		t.Errorf("got %v, want %v and a failed operation", err, recordErr)
 	}
@@ -149,10 +150,10 @@ func TestRetryAfterPasswordsAreGone(t *testing.T) {
 			w := newWorld(t, tableName)
 			w.fail()
 			lose(w)
-			if err := w.retry(provisioning.NewPasswords{AdminPassword: patch.Of(adminPassword)}); !errors.Is(err, fault.Invalid) {
+			if err := w.retry(work.NewPasswords{AdminPassword: patch.Of(adminPassword)}); !errors.Is(err, fault.Invalid) {
 				t.Errorf("without a SIP password: got %v, want %v", err, fault.Invalid)
 			}
-			if err := w.retry(provisioning.NewPasswords{AdminPassword: patch.Of(adminPassword), SIPPassword: patch.Of(sipPassword)}); err != nil {
+			if err := w.retry(work.NewPasswords{AdminPassword: patch.Of(adminPassword), SIPPassword: patch.Of(sipPassword)}); err != nil {
 				t.Fatal(err)
 			}
 			w.execute()
@@ -187,7 +188,7 @@ func TestPasswordsGoneMeanwhile(t *testing.T) {
 func TestCrashOfRetry(t *testing.T) {
 	t.Parallel()
 	tableName := enginetest.Table(t)
-	newer := provisioning.NewPasswords{AdminPassword: patch.Of(adminPassword)}
+	newer := work.NewPasswords{AdminPassword: patch.Of(adminPassword)}
 	plain := newWorld(t, tableName)
 	plain.fail()
 	first := len(plain.calls)

@@ -1,4 +1,4 @@
-package provisioning_test
+package work_test
 
 import (
 	"context"
@@ -27,8 +27,10 @@ import (
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/provisioning"
+	"github.com/tenantry/tenantry/internal/sweep"
 	"github.com/tenantry/tenantry/internal/task"
 	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/work"
 )
 
 // TestMain drops the log, which tells of every failure that the tests ask for.
@@ -57,8 +59,8 @@ type world struct {
 	service  *provisioning.Service
 	retrier  *provisioning.Retrier
 	runner   *provisioning.Runner
-	steps    []provisioning.Step
-	sweeper  *provisioning.Sweeper
+	steps    []work.TwoWayStep
+	sweeper  *sweep.Sweeper
 	workflow *workflow
 
 	slug        string
@@ -96,21 +98,25 @@ func newWorld(t *testing.T, tableName string) *world {
 	w.service = provisioning.NewService(w.tenants, w.users, w.vault, w.machine)
 	w.retrier = provisioning.NewRetrier(w.operations, w.tenants, w.vault, w.machine)
 	w.runner = provisioning.NewRunner(w.operations, w.tenants)
-	w.steps = []provisioning.Step{
+	w.steps = []work.TwoWayStep{
 		provisioning.Database(w.databases, w.tenants),
 		provisioning.Identity(w.directory, w.users, w.vault),
 		provisioning.SIP(w.credentials, w.vault, w.tenants),
 	}
-	w.sweeper = &provisioning.Sweeper{
+	w.sweeper = &sweep.Sweeper{
 		Due: w.due, Operations: w.operations, Tenants: w.tenants, Accounts: w.users, Directory: w.directory, Vault: w.vault,
-		Inventory: inventory{w.vault, w.credentials}, Machine: w.machine, Runner: w.runner, Steps: w.steps,
+		Inventory: inventory{w.vault, w.credentials},
+		Workflows: map[operation.Kind]sweep.Workflow{
+			operation.Provision:   provisioning.Workflow{Machine: w.machine, Runner: w.runner, Steps: w.steps},
+			operation.Deprovision: nil,
+		},
 	}
 	w.workflow = &workflow{definition: readDefinition(t), process: p, handlers: map[string]task.Handler{
-		"${ProvisioningDatabase}": task.Step(w.runner, w.steps[0]),
-		"${ProvisioningIdentity}": task.Step(w.runner, w.steps[1]),
-		"${ProvisioningSip}":      task.Step(w.runner, w.steps[2]),
-		"${ProvisioningActivate}": task.Activate(w.runner, w.vault),
-		"${ProvisioningFail}":     task.Fail(w.runner),
+		"${ProvisioningDatabase}": task.Step(w.runner.Runner, w.steps[0]),
+		"${ProvisioningIdentity}": task.Step(w.runner.Runner, w.steps[1]),
+		"${ProvisioningSip}":      task.Step(w.runner.Runner, w.steps[2]),
+		"${ProvisioningActivate}": task.Do(func(ctx context.Context, t work.Task) error { return w.runner.Activate(ctx, w.vault, t) }),
+		"${ProvisioningFail}":     task.Fail(w.runner.Fail),
 	}}
 	return w
 }
@@ -165,7 +171,7 @@ func (w *world) request(r provisioning.Request) (provisioning.Result, error) {
 }
 
 // retry runs the operation again.
-func (w *world) retry(n provisioning.NewPasswords) error {
+func (w *world) retry(n work.NewPasswords) error {
 	ctx, end := w.start(w.Context())
 	defer end()
 	_, err := w.retrier.Retry(ctx, platformAdmin, w.operationID, n, noReceipt)
@@ -179,7 +185,7 @@ func noReceipt(operation.Operation) (*idempotency.Record, error) { return nil, n
 func (w *world) execute() string {
 	w.Helper()
 	o := w.operation()
-	name := execution(o.ID, o.Attempt)
+	name := execution(o)
 	if !w.machine.running[name] {
 		return ""
 	}
