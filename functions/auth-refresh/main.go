@@ -22,5 +22,5 @@ func wire(cfg aws.Config, env *boot.Env) api.Operation {
 	directory := cognito.NewDirectory(cognitoidentityprovider.NewFromConfig(cfg), env.String("USER_POOL_ID"))
 	clientSecret := secret.NewValue(secretsmanager.NewFromConfig(cfg), env.String("CLIENT_SECRET_ARN"))
 	accounts := cognito.NewAppClient(directory, env.String("CLIENT_ID"), clientSecret)
-	return api.RefreshToken(account.NewSessions(accounts, dynamo.NewUsers(table)))
+	return api.RefreshToken(account.NewSessions(accounts, dynamo.NewUsers(table), dynamo.NewTenants(table)))
 }

@@ -32,5 +32,5 @@ func wire(cfg aws.Config, env *boot.Env) api.Operation {
 		nil, // accounts bring no passwords for others
 		workflow.NewMachine(sfn.NewFromConfig(cfg), env.String("STATE_MACHINE_ARN")),
 	)
-	return api.CreateToken(account.NewDesk(accounts, users, onboarder, dynamo.NewAudit(table)))
+	return api.CreateToken(account.NewDesk(accounts, users, dynamo.NewTenants(table), onboarder, dynamo.NewAudit(table)))
 }

@@ -2,6 +2,9 @@ package account_test
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tenantry/tenantry/internal/account"
@@ -9,6 +12,7 @@ import (
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/provisioning"
+	"github.com/tenantry/tenantry/internal/tenant"
 	"github.com/tenantry/tenantry/internal/user"
 )
 
@@ -29,6 +33,9 @@ type directory struct {
 	preSignUp, postConfirmation error
 	signIns                     int
 	signedOut                   []string
+	// takes is how long the directory takes to mail a code or to take one.
+	takes time.Duration
+	codes []string // whom codes were mailed to
 }
 
 func newDirectory(entries ...*entry) *directory {
@@ -112,6 +119,40 @@ func (d *directory) Refresh(_ context.Context, username, token string) (account.
 	return t, nil
 }
 
+func (d *directory) SendResetCode(_ context.Context, username string) error {
+	time.Sleep(d.takes)
+	if username == "broken" {
+		return errDown
+	}
+	if e, ok := d.entries[username]; ok && e.Confirmed && !e.invited {
+		d.codes = append(d.codes, username)
+	}
+	return nil
+}
+
+var errDown = errors.New("the directory is down")
+
+func (d *directory) ResetPassword(_ context.Context, username, code, password string) error {
+	time.Sleep(d.takes)
+	if !slices.Contains(d.codes, username) || code != "123456" {
+		return fault.Fields{{Pointer: "#/code", Detail: "is wrong"}}.Err()
+	}
+	d.entries[username].password = password
+	return d.postConfirmation
+}
+
+func (d *directory) ChangePassword(_ context.Context, accessToken, oldPassword, newPassword string) error {
+	e, ok := d.entries[strings.TrimPrefix(accessToken, "access of ")]
+	switch {
+	case !ok:
+		return fault.New(fault.TokenInvalid, "the token is not good")
+	case e.password != oldPassword:
+		return fault.Fields{{Pointer: "#/old_password", Detail: "is wrong"}}.Err()
+	}
+	e.password = newPassword
+	return nil
+}
+
 func (d *directory) SignOut(_ context.Context, username string) error {
 	d.signedOut = append(d.signedOut, username)
 	return nil
@@ -175,12 +216,33 @@ func (u users) EndSessions(ctx context.Context, id identity.UserID, at time.Time
 	return err
 }
 
+// tenants are those whose id is a status, and others, which are active.
+type tenants struct{}
+
+func (tenants) Get(_ context.Context, id identity.TenantID) (tenant.Tenant, error) {
+	if status := tenant.Status(id); slices.Contains(tenant.Statuses(), status) {
+		return tenant.Tenant{ID: id, Status: status}, nil
+	}
+	return tenant.Tenant{ID: id, Status: tenant.Active}, nil
+}
+
 // records keeps what the audit is told.
 type records []audit.Record
 
 func (r *records) Record(_ context.Context, told audit.Record) error {
 	*r = append(*r, told)
 	return nil
+}
+
+// endings are users whose ends of sessions the audit is told of.
+type endings struct {
+	users
+	told *records
+}
+
+func (e endings) EndSessions(ctx context.Context, id identity.UserID, at time.Time, r audit.Record) error {
+	*e.told = append(*e.told, r)
+	return e.users.EndSessions(ctx, id, at, r)
 }
 
 // onboarder makes users, as provisioning does.

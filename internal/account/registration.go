@@ -100,13 +100,17 @@ type Confirmation struct {
 func (c Confirmation) Faults() fault.Fields {
 	var f fault.Fields
 	UsernameFault(&f, "#/username", c.Username)
-	if c.Code == "" || len(c.Code) > maxCode || strings.ContainsFunc(c.Code, unicode.IsSpace) {
-		f.Add("#/code", "must be the code from the mail")
-	}
+	codeFault(&f, c.Code)
 	return f
 }
 
 const maxCode = 2048
+
+func codeFault(f *fault.Fields, code string) {
+	if code == "" || len(code) > maxCode || strings.ContainsFunc(code, unicode.IsSpace) {
+		f.Add("#/code", "must be the code from the mail")
+	}
+}
 
 // UsernameFault adds a fault unless the name may be that of an account which
 // waits for its code. An e-mail address leads to an account only when it is

@@ -48,18 +48,19 @@ type UserGetter interface {
 type Sessions struct {
 	accounts Refresher
 	users    UserGetter
+	tenants  TenantGetter
 }
 
 // NewSessions returns the sessions of the accounts of a directory.
-func NewSessions(accounts Refresher, users UserGetter) *Sessions {
-	return &Sessions{accounts, users}
+func NewSessions(accounts Refresher, users UserGetter, tenants TenantGetter) *Sessions {
+	return &Sessions{accounts, users, tenants}
 }
 
 var errRefresh = fault.New(fault.TokenInvalid, "the refresh token is not one that this API issued, or it was withdrawn; sign in again")
 
 // Refresh gives a session its next access token. It fails with fault.TokenInvalid
-// or fault.TokenExpired unless the refresh token is good, and with
-// fault.UserDisabled.
+// or fault.TokenExpired unless the refresh token is good, with
+// fault.UserDisabled, and with fault.TenantDeleting.
 func (s *Sessions) Refresh(ctx context.Context, token string) (Session, error) {
 	old, ok := parseRefreshToken(token)
 	if !ok {
@@ -76,8 +77,8 @@ func (s *Sessions) Refresh(ctx context.Context, token string) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	if u.Disabled {
-		return Session{}, errDisabled
+	if err := admit(ctx, s.tenants, u); err != nil {
+		return Session{}, err
 	}
 	if tokens.Refresh == "" {
 		tokens.Refresh = old.token

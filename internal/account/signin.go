@@ -12,6 +12,7 @@ import (
 	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/tenant"
 	"github.com/tenantry/tenantry/internal/user"
 )
 
@@ -60,9 +61,7 @@ type Directory interface {
 type Users interface {
 	// Get returns the user as it is now, or fault.NotFound.
 	Get(ctx context.Context, id identity.UserID) (user.User, error)
-	// ByEmail returns the user name of the account that an e-mail address belongs
-	// to, or fault.NotFound.
-	ByEmail(ctx context.Context, email string) (username string, err error)
+	EmailFinder
 	// Create writes a user who belongs to no tenant. It fails with fault.Conflict
 	// if the user is there already, and with fault.EmailTaken.
 	Create(ctx context.Context, u user.User, r audit.Record) error
@@ -85,18 +84,20 @@ type Auditor interface {
 type Desk struct {
 	accounts  Directory
 	users     Users
+	tenants   TenantGetter
 	onboarder Onboarder
 	auditor   Auditor
 }
 
 // NewDesk returns a Desk that signs in to the accounts of a directory.
-func NewDesk(accounts Directory, users Users, onboarder Onboarder, auditor Auditor) *Desk {
-	return &Desk{accounts, users, onboarder, auditor}
+func NewDesk(accounts Directory, users Users, tenants TenantGetter, onboarder Onboarder, auditor Auditor) *Desk {
+	return &Desk{accounts, users, tenants, onboarder, auditor}
 }
 
-// SignIn fails as Directory.SignIn does, with fault.UserDisabled, and with
-// fault.EmailTaken if another account with the same address was confirmed first.
-// It gives an account that has no place on the platform yet its place.
+// SignIn fails as Directory.SignIn does, with fault.UserDisabled, with
+// fault.TenantDeleting, and with fault.EmailTaken if another account with the same
+// address was confirmed first. It gives an account that has no place on the
+// platform yet its place.
 func (d *Desk) SignIn(ctx context.Context, requestID string, c Credentials) (Session, error) {
 	username, err := d.username(ctx, c)
 	if err != nil {
@@ -110,8 +111,8 @@ func (d *Desk) SignIn(ctx context.Context, requestID string, c Credentials) (Ses
 	if err != nil {
 		return Session{}, err
 	}
-	if u.Disabled {
-		return Session{}, errDisabled
+	if err := admit(ctx, d.tenants, u); err != nil {
+		return Session{}, err
 	}
 	if c.NewPassword != nil {
 		c.Password = *c.NewPassword
@@ -131,19 +132,53 @@ var (
 	errCredentials = fault.New(fault.InvalidCredentials, "the user name or the password is wrong")
 )
 
-// username returns the name of the account that the credentials are for. An
-// address that leads to no account is tried as a name, so that it is answered as
-// any other.
+// A TenantGetter reads tenants.
+type TenantGetter interface {
+	// Get returns the tenant as it is now, or fault.NotFound.
+	Get(ctx context.Context, id identity.TenantID) (tenant.Tenant, error)
+}
+
+// admit fails unless a user may have a session: with fault.UserDisabled, and with
+// fault.TenantDeleting if their tenant is locked.
+func admit(ctx context.Context, tenants TenantGetter, u user.User) error {
+	if u.Disabled {
+		return errDisabled
+	}
+	if u.TenantID == "" {
+		return nil
+	}
+	t, err := tenants.Get(ctx, u.TenantID)
+	if err != nil {
+		return fmt.Errorf("read the tenant of user %s: %w", u.ID, err)
+	}
+	return t.AdmitReader(identity.Caller{Subject: u.ID, TenantID: u.TenantID, Role: u.Role})
+}
+
+// username returns the name of the account that the credentials are for.
 func (d *Desk) username(ctx context.Context, c Credentials) (string, error) {
 	if !plausible(c.Login) || utf8.RuneCountInString(c.Password) > maxStoredPassword {
 		return "", errCredentials
 	}
-	if !strings.Contains(c.Login, "@") {
-		return c.Login, nil
+	return usernameOf(ctx, d.users, c.Login)
+}
+
+// An EmailFinder finds accounts by their e-mail address.
+type EmailFinder interface {
+	// ByEmail returns the user name of the account that an e-mail address belongs
+	// to, or fault.NotFound.
+	ByEmail(ctx context.Context, email string) (username string, err error)
+}
+
+// usernameOf returns the name of the account that a user name or an e-mail address
+// is for. An address that leads to no account is tried as a name, so that it is
+// answered as any other.
+func usernameOf(ctx context.Context, emails EmailFinder, login string) (string, error) {
+	if !strings.Contains(login, "@") {
+		return login, nil
 	}
-	username, err := d.users.ByEmail(ctx, c.Login)
+	username, err := emails.ByEmail(ctx, login)
 	if errors.Is(err, fault.NotFound) {
-		return c.Login, nil
+		return login, nil
 	}
 	return username, err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tenantry/tenantry/internal/account"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/tenant"
 	"github.com/tenantry/tenantry/internal/user"
 )
 
@@ -63,7 +64,7 @@ func TestSignIn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			u := people()
 			told := new(records)
-			got, err := account.NewDesk(accounts(), u, onboarder{u}, told).SignIn(t.Context(), "R1", test.credentials)
+			got, err := account.NewDesk(accounts(), u, tenants{}, onboarder{u}, told).SignIn(t.Context(), "R1", test.credentials)
 			if kind := fault.KindOf(err); kind != test.kind {
 				t.Fatalf("got %v, want the kind %q", err, test.kind)
 			}
@@ -79,7 +80,7 @@ func TestSignIn(t *testing.T) {
 
 func TestSignInMakesPlatformAdmin(t *testing.T) {
 	u := users{}
-	desk := account.NewDesk(accounts(), u, onboarder{u}, new(records))
+	desk := account.NewDesk(accounts(), u, tenants{}, onboarder{u}, new(records))
 	for range 2 {
 		if _, err := desk.SignIn(t.Context(), "R1", account.Credentials{Login: "root", Password: "correct horse"}); err != nil {
 			t.Fatal(err)
@@ -93,7 +94,7 @@ func TestSignInMakesPlatformAdmin(t *testing.T) {
 // Once there is a row, the group has no say.
 func TestSignInKeepsRole(t *testing.T) {
 	u := users{"id of root": {ID: "id of root", Username: "root", Role: identity.Agent, TenantID: "t"}}
-	desk := account.NewDesk(accounts(), u, onboarder{u}, new(records))
+	desk := account.NewDesk(accounts(), u, tenants{}, onboarder{u}, new(records))
 	if _, err := desk.SignIn(t.Context(), "R1", account.Credentials{Login: "root", Password: "correct horse"}); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,7 @@ func TestSignInKeepsRole(t *testing.T) {
 func TestSignInOfTheSecondWithAnAddress(t *testing.T) {
 	d, u := accounts(), people()
 	d.entries["dewi"].Email = "twin@example.com"
-	_, err := account.NewDesk(d, u, onboarder{u}, new(records)).SignIn(t.Context(), "R1", account.Credentials{Login: "dewi", Password: "correct horse"})
+	_, err := account.NewDesk(d, u, tenants{}, onboarder{u}, new(records)).SignIn(t.Context(), "R1", account.Credentials{Login: "dewi", Password: "correct horse"})
 	if !errors.Is(err, fault.EmailTaken) {
 		t.Errorf("got %v, want %v", err, fault.EmailTaken)
 	}
@@ -114,7 +115,7 @@ func TestSignInOfTheSecondWithAnAddress(t *testing.T) {
 func TestSignInOfDisabledUser(t *testing.T) {
 	for password, want := range map[string]fault.Kind{"correct horse": fault.UserDisabled, "wrong": fault.InvalidCredentials} {
 		u := users{"id of dewi": {ID: "id of dewi", Disabled: true}}
-		_, err := account.NewDesk(accounts(), u, onboarder{u}, new(records)).SignIn(t.Context(), "R1", account.Credentials{Login: "dewi", Password: password})
+		_, err := account.NewDesk(accounts(), u, tenants{}, onboarder{u}, new(records)).SignIn(t.Context(), "R1", account.Credentials{Login: "dewi", Password: password})
 		if !errors.Is(err, want) {
 			t.Errorf("password %q: got %v, want %v", password, err, want)
 		}
@@ -136,7 +137,7 @@ func TestSignInAfterLogout(t *testing.T) {
 					t.Fatal(err)
 				}
 				time.Sleep(sinceLogout)
-				if _, err := account.NewDesk(d, u, onboarder{u}, new(records)).SignIn(t.Context(), "R1", account.Credentials{Login: "dewi", Password: "correct horse"}); err != nil {
+				if _, err := account.NewDesk(d, u, tenants{}, onboarder{u}, new(records)).SignIn(t.Context(), "R1", account.Credentials{Login: "dewi", Password: "correct horse"}); err != nil {
 					t.Fatal(err)
 				}
 				if now := time.Now(); u["id of dewi"].Ended(now.Truncate(time.Second)) {
@@ -150,11 +151,29 @@ func TestSignInAfterLogout(t *testing.T) {
 func TestSignInWhenClocksDiffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := users{"id of dewi": {ID: "id of dewi", SessionsEndedAt: time.Now().Add(time.Hour)}}
-		_, err := account.NewDesk(accounts(), u, onboarder{u}, new(records)).SignIn(t.Context(), "R1", account.Credentials{Login: "dewi", Password: "correct horse"})
+		_, err := account.NewDesk(accounts(), u, tenants{}, onboarder{u}, new(records)).SignIn(t.Context(), "R1", account.Credentials{Login: "dewi", Password: "correct horse"})
 		if err == nil || fault.KindOf(err) != "" {
 			t.Errorf("got %v, want an error that is not the caller's", err)
 		}
 	})
+}
+
+// Members can sign in whatever their tenant's status, until it is being deleted.
+func TestSignInOfMember(t *testing.T) {
+	for _, status := range tenant.Statuses() {
+		locked := status == tenant.Deleting || status == tenant.Purging || status == tenant.Deleted
+		t.Run(string(status), func(t *testing.T) {
+			u := users{"id of dewi": {ID: "id of dewi", Role: identity.Owner, TenantID: identity.TenantID(status)}}
+			told := new(records)
+			_, err := account.NewDesk(accounts(), u, tenants{}, onboarder{u}, told).SignIn(t.Context(), "R1", account.Credentials{Login: "dewi", Password: "correct horse"})
+			if locked != errors.Is(err, fault.TenantDeleting) || !locked && err != nil {
+				t.Errorf("got %v, want locked %v", err, locked)
+			}
+			if got, want := len(*told), map[bool]int{false: 1}[locked]; got != want {
+				t.Errorf("the audit was told of %d sign-ins, want %d", got, want)
+			}
+		})
+	}
 }
 
 func TestCredentialsFaults(t *testing.T) {
@@ -183,17 +202,18 @@ func TestRefresh(t *testing.T) {
 		user  user.User
 		kind  fault.Kind
 	}{
-		"good":                 {good, user.User{ID: "id of dewi", TenantID: "t"}, ""},
+		"good":                 {good, user.User{ID: "id of dewi", Role: identity.Agent, TenantID: "t"}, ""},
 		"of another account":   {"bGludXM.refresh.of.dewi", user.User{ID: "id of dewi"}, fault.TokenInvalid},
 		"without a user name":  {"refresh.of.dewi", user.User{ID: "id of dewi"}, fault.TokenInvalid},
 		"only the user name":   {"ZGV3aQ.", user.User{ID: "id of dewi"}, fault.TokenInvalid},
 		"nonsense":             {"nonsense", user.User{ID: "id of dewi"}, fault.TokenInvalid},
 		"of nobody any more":   {good, user.User{ID: "another"}, fault.TokenInvalid},
 		"of a disabled user":   {good, user.User{ID: "id of dewi", Disabled: true}, fault.UserDisabled},
+		"of a locked tenant":   {good, user.User{ID: "id of dewi", Role: identity.Agent, TenantID: "deleting"}, fault.TenantDeleting},
 		"from before a logout": {good, user.User{ID: "id of dewi", SessionsEndedAt: now.Add(time.Minute)}, fault.TokenInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := account.NewSessions(accounts(), users{test.user.ID: test.user}).Refresh(t.Context(), test.token)
+			got, err := account.NewSessions(accounts(), users{test.user.ID: test.user}, tenants{}).Refresh(t.Context(), test.token)
 			if kind := fault.KindOf(err); kind != test.kind {
 				t.Fatalf("got %v, want the kind %q", err, test.kind)
 			}

@@ -23,7 +23,8 @@ type OwnedTenantGetter interface {
 	Get(ctx context.Context, id identity.TenantID) (tenant.Tenant, error)
 }
 
-// GetMe serves GET /auth/me.
+// GetMe serves GET /auth/me. It answers 403 while the caller's tenant is being
+// deleted.
 func GetMe(users UserGetter, tenants OwnedTenantGetter) Operation {
 	return Operation{
 		Name:  "GetMe",
@@ -48,7 +49,8 @@ func GetMe(users UserGetter, tenants OwnedTenantGetter) Operation {
 	}
 }
 
-// ownerOf returns the owner of a user's tenant, or nil if there is none.
+// ownerOf returns the owner of a user's tenant, or nil if there is none. It fails
+// as Tenant.AdmitReader does.
 func ownerOf(ctx context.Context, tenants OwnedTenantGetter, u user.User) (*identity.UserID, error) {
 	if u.TenantID == "" {
 		return nil, nil
@@ -57,7 +59,10 @@ func ownerOf(ctx context.Context, tenants OwnedTenantGetter, u user.User) (*iden
 	if errors.Is(err, fault.NotFound) {
 		return nil, nil
 	}
-	return t.OwnerID, err
+	if err != nil {
+		return nil, err
+	}
+	return t.OwnerID, t.AdmitReader(identity.Caller{Subject: u.ID, TenantID: u.TenantID, Role: u.Role})
 }
 
 // meView is the caller, as they see themselves.

@@ -286,6 +286,133 @@ func TestLogout(t *testing.T) {
 	}
 }
 
+type forgotFunc func(login string) error
+
+func (f forgotFunc) Forgot(_ context.Context, login string) error { return f(login) }
+
+func TestForgetPassword(t *testing.T) {
+	forgot := func(login string) error {
+		if login == "broken" {
+			return errBroken
+		}
+		return nil
+	}
+	for name, test := range map[string]struct {
+		body   string
+		status int
+		want   string
+	}{
+		"by name or address": {
+			`{"username":"dewi@example.com"}`, 202,
+			`{"message":"If there is such an account, a code is on its way to its e-mail address. Choose a new password with it: POST /auth/password/reset."}`,
+		},
+		"nobody": {
+			`{}`, 422,
+			`{"type":"/docs/problems/invalid","title":"The request breaks rules","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/password/forgot","request_id":"R1",` +
+				`"errors":[{"pointer":"#/username","detail":"must be the user name or the e-mail address"}]}`,
+		},
+		"broken": {
+			`{"username":"broken"}`, 500,
+			`{"type":"/docs/problems/internal","title":"Something failed that is ours to mend","status":500,"instance":"/auth/password/forgot","request_id":"R1"}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			serve(t, ForgetPassword(forgotFunc(forgot)), sent{path: "/auth/password/forgot", body: test.body}).check(t, test.status, test.want)
+		})
+	}
+}
+
+type resetFunc func(account.PasswordReset) error
+
+func (f resetFunc) Reset(_ context.Context, _ string, p account.PasswordReset) error { return f(p) }
+
+func TestResetPassword(t *testing.T) {
+	reset := func(p account.PasswordReset) error {
+		if p == (account.PasswordReset{Login: "dewi", Code: "123456", NewPassword: "battery staple"}) {
+			return nil
+		}
+		return fault.Fields{{Pointer: "#/code", Detail: "is not the code that was sent, or has expired"}}.Err()
+	}
+	for name, test := range map[string]struct {
+		body   string
+		status int
+		want   string
+	}{
+		"good": {
+			`{"username":"dewi","code":"123456","new_password":"battery staple"}`, 200,
+			`{"message":"The password is changed, and all sessions are ended. Sign in with POST /auth/token."}`,
+		},
+		"wrong code": {
+			`{"username":"dewi","code":"654321","new_password":"battery staple"}`, 422,
+			`{"type":"/docs/problems/invalid","title":"The request breaks rules","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/password/reset","request_id":"R1",` +
+				`"errors":[{"pointer":"#/code","detail":"is not the code that was sent, or has expired"}]}`,
+		},
+		"not valid": {
+			`{"code":123456,"new_password":"short"}`, 422,
+			`{"type":"/docs/problems/invalid","title":"The request breaks rules","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/password/reset","request_id":"R1",` +
+				`"errors":[{"pointer":"#/code","detail":"must be a string"},{"pointer":"#/username","detail":"must be the user name or the e-mail address"},{"pointer":"#/new_password","detail":"must be 8 to 72 characters"}]}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			serve(t, ResetPassword(resetFunc(reset)), sent{path: "/auth/password/reset", body: test.body}).check(t, test.status, test.want)
+		})
+	}
+}
+
+type changeFunc func(c identity.Caller, accessToken string, p account.PasswordChange) error
+
+func (f changeFunc) Change(_ context.Context, c identity.Caller, accessToken string, p account.PasswordChange) error {
+	return f(c, accessToken, p)
+}
+
+func TestChangePassword(t *testing.T) {
+	change := func(c identity.Caller, accessToken string, p account.PasswordChange) error {
+		if c.Subject != "U1" || accessToken != "the token" || p.New != "battery staple" {
+			return errBroken
+		}
+		if p.Old == "correct horse" {
+			return nil
+		}
+		return fault.Fields{{Pointer: "#/old_password", Detail: "is not the present password"}}.Err()
+	}
+	developer := AuthorizerContext{Subject: "U1", Role: identity.Developer}
+	impersonated := AuthorizerContext{Subject: "U1", TenantID: "T1", Role: identity.Owner, ImpersonationID: "I1", Actor: "P1", Mode: identity.Full}
+	good := `{"old_password":"correct horse","new_password":"battery staple"}`
+	for name, test := range map[string]struct {
+		caller AuthorizerContext
+		body   string
+		status int
+		want   string
+	}{
+		"good": {developer, good, 204, ""},
+		"wrong password": {
+			developer, `{"old_password":"wrong","new_password":"battery staple"}`, 422,
+			`{"type":"/docs/problems/invalid","title":"The request breaks rules","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/password/change","request_id":"R1",` +
+				`"errors":[{"pointer":"#/old_password","detail":"is not the present password"}]}`,
+		},
+		"not valid": {
+			developer, `{"new_password":7}`, 422,
+			`{"type":"/docs/problems/invalid","title":"The request breaks rules","status":422,"detail":"the request breaks a rule; errors lists each","instance":"/auth/password/change","request_id":"R1",` +
+				`"errors":[{"pointer":"#/new_password","detail":"must be a string"},{"pointer":"#/old_password","detail":"must be the present password"}]}`,
+		},
+		"a service": {
+			AuthorizerContext{Subject: "K1", Role: identity.Service, Scopes: identity.Scopes()},
+			good, 403,
+			`{"type":"/docs/problems/forbidden","title":"The caller may not do this","status":403,"detail":"your role, service, may not do this","instance":"/auth/password/change","request_id":"R1"}`,
+		},
+		"an impersonation": {
+			impersonated, good, 403,
+			`{"type":"/docs/problems/impersonation-denied","title":"The impersonation does not allow it","status":403,"detail":"the operation is not for an impersonation","instance":"/auth/password/change","request_id":"R1"}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			serve(t, ChangePassword(changeFunc(change)), sent{
+				path: "/auth/password/change", body: test.body, caller: test.caller, headers: map[string]string{"authorization": "bearer the token"},
+			}).check(t, test.status, test.want)
+		})
+	}
+}
+
 type getUserFunc func(identity.UserID) (user.User, error)
 
 func (f getUserFunc) Get(_ context.Context, id identity.UserID) (user.User, error) { return f(id) }
@@ -302,7 +429,7 @@ func TestGetMe(t *testing.T) {
 		switch id {
 		case "admin":
 			u.Role, u.TenantID = identity.PlatformAdmin, ""
-		case "ownerless", "broken":
+		case "ownerless", "broken", "locked":
 			u.TenantID = identity.TenantID(id)
 		case "nobody":
 			return user.User{}, fault.New(fault.NotFound, "there is no user %q", id)
@@ -315,6 +442,8 @@ func TestGetMe(t *testing.T) {
 			return tenant.Tenant{ID: id}, nil
 		case "broken":
 			return tenant.Tenant{}, errBroken
+		case "locked":
+			return tenant.Tenant{ID: id, Status: tenant.Deleting}, nil
 		}
 		return tenant.Tenant{ID: id, OwnerID: new(identity.UserID("O1"))}, nil
 	}
@@ -329,6 +458,10 @@ func TestGetMe(t *testing.T) {
 		"no user any more": {
 			"nobody", 401,
 			`{"type":"/docs/problems/token-invalid","title":"The token is not good","status":401,"detail":"the account has no place on the platform; sign in again","instance":"/auth/me","request_id":"R1"}`,
+		},
+		"of a tenant that is being deleted": {
+			"locked", 403,
+			`{"type":"/docs/problems/tenant-deleting","title":"The tenant is being deleted","status":403,"detail":"the tenant is being deleted; a platform admin can restore it while its status is deleting","instance":"/auth/me","request_id":"R1"}`,
 		},
 		"broken": {"broken", 500, `{"type":"/docs/problems/internal","title":"Something failed that is ours to mend","status":500,"instance":"/auth/me","request_id":"R1"}`},
 	} {

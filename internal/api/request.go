@@ -112,6 +112,16 @@ func (r *Request) expired(now time.Time) bool { return r.expiresAt != 0 && now.U
 // Header returns the value of a header, whose name is given in lower case.
 func (r *Request) Header(name string) string { return r.headers[name] }
 
+// Bearer returns the token that an Authorization header holds (RFC 6750, section
+// 2.1), or "" if it holds none.
+func Bearer(header string) string {
+	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
 // TenantID returns the tenant that the path names. What is not an id names no
 // tenant, so it needs no check of its own.
 func (r *Request) TenantID() identity.TenantID { return identity.TenantID(r.Path["tenant_id"]) }

@@ -6,7 +6,6 @@ package authorizer
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/tenantry/tenantry/internal/api"
 	"github.com/tenantry/tenantry/internal/fault"
@@ -78,15 +77,10 @@ func find(ctx context.Context, tokens TokenVerifier, users Users, r Request) (ap
 	return api.AuthorizerContext{Subject: u.ID, TenantID: u.TenantID, Role: u.Role, ExpiresAt: claims.Expires.Unix()}, nil
 }
 
-// bearer returns the token of an Authorization header (RFC 6750, section 2.1), or
-// "" if it holds none.
+// bearer returns the token of an Authorization header, or "" if it holds none.
 func bearer(source []string) string {
 	if len(source) != 1 {
 		return ""
 	}
-	scheme, token, _ := strings.Cut(source[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return ""
-	}
-	return strings.TrimSpace(token)
+	return api.Bearer(source[0])
 }

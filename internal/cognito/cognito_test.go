@@ -202,6 +202,19 @@ func TestRefresh(t *testing.T) {
 		"AuthParameters":{"REFRESH_TOKEN":"refresh","SECRET_HASH":"` + hashOf("dewi") + `"}}`})
 }
 
+func TestPasswords(t *testing.T) {
+	p, client := newPool(t, answer{operation: "ConfirmForgotPassword", body: `{}`}, answer{operation: "ChangePassword", body: `{}`})
+	if err := client.ResetPassword(t.Context(), "dewi", "123456", "battery staple"); err != nil {
+		t.Error(err)
+	}
+	if err := client.ChangePassword(t.Context(), "token", "correct horse", "battery staple"); err != nil {
+		t.Error(err)
+	}
+	checkCalls(t, p,
+		call{"ConfirmForgotPassword", `{"ClientId":"client","SecretHash":"` + hashOf("dewi") + `","Username":"dewi","ConfirmationCode":"123456","Password":"battery staple"}`},
+		call{"ChangePassword", `{"AccessToken":"token","PreviousPassword":"correct horse","ProposedPassword":"battery staple"}`})
+}
+
 func TestFind(t *testing.T) {
 	const user = `"UserStatus":"CONFIRMED","Username":"dewi"`
 	const attributes = `[{"Name":"sub","Value":"3f0c2a4e"},{"Name":"email","Value":"dewi@example.com"},

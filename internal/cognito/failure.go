@@ -45,7 +45,7 @@ func failure(what string, err error) error {
 	case *types.UserNotConfirmedException:
 		return fault.Wrap(cause, fault.UserNotConfirmed, "enter the code that was sent to your e-mail address with POST /auth/confirm")
 	case *types.PasswordResetRequiredException:
-		return fault.Wrap(cause, fault.Forbidden, "the password was reset; choose a new one with the code from the mail")
+		return fault.Wrap(cause, fault.Forbidden, "the password was reset; choose a new one with the code from the mail and POST /auth/password/reset")
 	case *types.LimitExceededException, *types.TooManyFailedAttemptsException:
 		return tooMany(cause, afterLimit)
 	case *types.TooManyRequestsException:
@@ -64,12 +64,19 @@ func refusal(what string, err error, otherwise error) error {
 	message := strings.ToLower(aws.ToString(refused.Message))
 	cause := fmt.Errorf("%s: Cognito answered %s%s", what, refused.ErrorCode(), requestID(err))
 	switch {
-	case strings.Contains(message, "secret hash"), strings.Contains(message, "secrethash"):
+	case isOurSecret(message):
 		return fmt.Errorf("%w: the client's secret is not the one that is kept", cause)
 	case strings.Contains(message, "attempts exceeded"):
 		return tooMany(cause, afterLimit)
 	}
 	return otherwise
+}
+
+// isOurSecret reports whether a NotAuthorizedException with the message is about
+// the secret of the pool's client, and so no fault of the caller's.
+func isOurSecret(message string) bool {
+	message = strings.ToLower(message)
+	return strings.Contains(message, "secret hash") || strings.Contains(message, "secrethash")
 }
 
 func invalid(cause error, pointer, detail string) error {

@@ -37,40 +37,60 @@ func TestFailures(t *testing.T) {
 		_, err := c.Find(ctx, "dewi")
 		return err
 	}
+	forget := func(c *cognito.AppClient) error { return c.SendResetCode(ctx, "dewi") }
+	reset := func(c *cognito.AppClient) error { return c.ResetPassword(ctx, "dewi", "123456", "battery staple") }
+	change := func(c *cognito.AppClient) error {
+		return c.ChangePassword(ctx, "token", "correct horse", "battery staple")
+	}
 	for name, test := range map[string]struct {
 		do      func(*cognito.AppClient) error
 		answer  answer
 		kind    fault.Kind
 		pointer string
 	}{
-		"sign-up, name taken":         {signUp, answer{"SignUp", "", "UsernameExistsException", "User already exists"}, fault.UsernameTaken, "#/username"},
-		"sign-up, password":           {signUp, answer{"SignUp", "", "InvalidPasswordException", "Password not long enough"}, fault.Invalid, "#/password"},
-		"sign-up, too many":           {signUp, answer{"SignUp", "", "LimitExceededException", "Attempt limit exceeded"}, fault.TooManyRequests, ""},
-		"sign-up, bad call":           {signUp, answer{"SignUp", "", "InvalidParameterException", "correct horse"}, internal, ""},
-		"confirmation, wrong code":    {confirm, answer{"ConfirmSignUp", "", "CodeMismatchException", "Invalid code"}, fault.Invalid, "#/code"},
-		"confirmation, expired code":  {confirm, answer{"ConfirmSignUp", "", "ExpiredCodeException", "Invalid code"}, fault.Invalid, "#/code"},
-		"confirmation, again":         {confirm, answer{"ConfirmSignUp", "", "NotAuthorizedException", "User cannot be confirmed. Current status is CONFIRMED"}, fault.Conflict, ""},
-		"confirmation, wrong secret":  {confirm, answer{"ConfirmSignUp", "", "NotAuthorizedException", "Unable to verify secret hash for client"}, internal, ""},
-		"code again, too many":        {resend, answer{"ResendConfirmationCode", "", "LimitExceededException", "Attempt limit exceeded"}, fault.TooManyRequests, ""},
-		"sign-in, wrong password":     {signIn, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Incorrect username or password."}, fault.InvalidCredentials, ""},
-		"sign-in, nobody":             {signIn, answer{"AdminInitiateAuth", "", "UserNotFoundException", "User does not exist."}, fault.InvalidCredentials, ""},
-		"sign-in, disabled":           {signIn, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "User is disabled."}, fault.InvalidCredentials, ""},
-		"sign-in, locked":             {signIn, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Password attempts exceeded"}, fault.TooManyRequests, ""},
-		"sign-in, wrong secret":       {signIn, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Unable to verify secret hash for client"}, internal, ""},
-		"sign-in, another secret":     {signIn, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "SecretHash does not match for the client"}, internal, ""},
-		"sign-in, not confirmed":      {signIn, answer{"AdminInitiateAuth", "", "UserNotConfirmedException", "User is not confirmed."}, fault.UserNotConfirmed, ""},
-		"sign-in, reset":              {signIn, answer{"AdminInitiateAuth", "", "PasswordResetRequiredException", "Password reset required"}, fault.Forbidden, ""},
-		"sign-in, too many":           {signIn, answer{"AdminInitiateAuth", "", "TooManyRequestsException", "Too many requests"}, fault.TooManyRequests, ""},
-		"sign-in, invited":            {signIn, answer{operation: "AdminInitiateAuth", body: challenge}, fault.NewPasswordRequired, ""},
-		"sign-in, another challenge":  {signIn, answer{operation: "AdminInitiateAuth", body: `{"ChallengeName":"SMS_MFA","Session":"s"}`}, internal, ""},
-		"first sign-in, not invited":  {anew, answer{operation: "AdminInitiateAuth", body: signedIn()}, fault.Invalid, "#/new_password"},
-		"refresh, bad token":          {refresh, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Invalid Refresh Token"}, fault.TokenInvalid, ""},
-		"refresh, of another account": {refresh, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "SecretHash does not match for the client"}, fault.TokenInvalid, ""},
-		"refresh, revoked":            {refresh, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Refresh Token has been revoked"}, fault.TokenInvalid, ""},
-		"refresh, expired":            {refresh, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Refresh Token has expired"}, fault.TokenExpired, ""},
-		"refresh, gone":               {refresh, answer{"AdminInitiateAuth", "", "UserNotFoundException", "User does not exist."}, fault.TokenInvalid, ""},
-		"look-up, nobody":             {find, answer{"AdminGetUser", "", "UserNotFoundException", "User does not exist."}, fault.NotFound, ""},
-		"look-up, not allowed":        {find, answer{"AdminGetUser", "", "AccessDeniedException", "not authorized"}, internal, ""},
+		"sign-up, name taken":            {signUp, answer{"SignUp", "", "UsernameExistsException", "User already exists"}, fault.UsernameTaken, "#/username"},
+		"sign-up, password":              {signUp, answer{"SignUp", "", "InvalidPasswordException", "Password not long enough"}, fault.Invalid, "#/password"},
+		"sign-up, too many":              {signUp, answer{"SignUp", "", "LimitExceededException", "Attempt limit exceeded"}, fault.TooManyRequests, ""},
+		"sign-up, bad call":              {signUp, answer{"SignUp", "", "InvalidParameterException", "correct horse"}, internal, ""},
+		"confirmation, wrong code":       {confirm, answer{"ConfirmSignUp", "", "CodeMismatchException", "Invalid code"}, fault.Invalid, "#/code"},
+		"confirmation, expired code":     {confirm, answer{"ConfirmSignUp", "", "ExpiredCodeException", "Invalid code"}, fault.Invalid, "#/code"},
+		"confirmation, again":            {confirm, answer{"ConfirmSignUp", "", "NotAuthorizedException", "User cannot be confirmed. Current status is CONFIRMED"}, fault.Conflict, ""},
+		"confirmation, wrong secret":     {confirm, answer{"ConfirmSignUp", "", "NotAuthorizedException", "Unable to verify secret hash for client"}, internal, ""},
+		"code again, too many":           {resend, answer{"ResendConfirmationCode", "", "LimitExceededException", "Attempt limit exceeded"}, fault.TooManyRequests, ""},
+		"sign-in, wrong password":        {signIn, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Incorrect username or password."}, fault.InvalidCredentials, ""},
+		"sign-in, nobody":                {signIn, answer{"AdminInitiateAuth", "", "UserNotFoundException", "User does not exist."}, fault.InvalidCredentials, ""},
+		"sign-in, disabled":              {signIn, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "User is disabled."}, fault.InvalidCredentials, ""},
+		"sign-in, locked":                {signIn, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Password attempts exceeded"}, fault.TooManyRequests, ""},
+		"sign-in, wrong secret":          {signIn, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Unable to verify secret hash for client"}, internal, ""},
+		"sign-in, another secret":        {signIn, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "SecretHash does not match for the client"}, internal, ""},
+		"sign-in, not confirmed":         {signIn, answer{"AdminInitiateAuth", "", "UserNotConfirmedException", "User is not confirmed."}, fault.UserNotConfirmed, ""},
+		"sign-in, reset":                 {signIn, answer{"AdminInitiateAuth", "", "PasswordResetRequiredException", "Password reset required"}, fault.Forbidden, ""},
+		"sign-in, too many":              {signIn, answer{"AdminInitiateAuth", "", "TooManyRequestsException", "Too many requests"}, fault.TooManyRequests, ""},
+		"sign-in, invited":               {signIn, answer{operation: "AdminInitiateAuth", body: challenge}, fault.NewPasswordRequired, ""},
+		"sign-in, another challenge":     {signIn, answer{operation: "AdminInitiateAuth", body: `{"ChallengeName":"SMS_MFA","Session":"s"}`}, internal, ""},
+		"first sign-in, not invited":     {anew, answer{operation: "AdminInitiateAuth", body: signedIn()}, fault.Invalid, "#/new_password"},
+		"refresh, bad token":             {refresh, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Invalid Refresh Token"}, fault.TokenInvalid, ""},
+		"refresh, of another account":    {refresh, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "SecretHash does not match for the client"}, fault.TokenInvalid, ""},
+		"refresh, revoked":               {refresh, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Refresh Token has been revoked"}, fault.TokenInvalid, ""},
+		"refresh, expired":               {refresh, answer{"AdminInitiateAuth", "", "NotAuthorizedException", "Refresh Token has expired"}, fault.TokenExpired, ""},
+		"refresh, gone":                  {refresh, answer{"AdminInitiateAuth", "", "UserNotFoundException", "User does not exist."}, fault.TokenInvalid, ""},
+		"code for a reset, wrong secret": {forget, answer{"ForgotPassword", "", "NotAuthorizedException", "Unable to verify secret hash for client"}, internal, ""},
+		"code for a reset, down":         {forget, answer{"ForgotPassword", "", "InternalErrorException", "Internal error"}, internal, ""},
+		"reset, wrong code":              {reset, answer{"ConfirmForgotPassword", "", "CodeMismatchException", "Invalid code"}, fault.Invalid, "#/code"},
+		"reset, expired code":            {reset, answer{"ConfirmForgotPassword", "", "ExpiredCodeException", "Invalid code"}, fault.Invalid, "#/code"},
+		"reset, nobody":                  {reset, answer{"ConfirmForgotPassword", "", "UserNotFoundException", "User does not exist."}, fault.Invalid, "#/code"},
+		"reset, disabled":                {reset, answer{"ConfirmForgotPassword", "", "NotAuthorizedException", "User is disabled."}, fault.Invalid, "#/code"},
+		"reset, tried too often":         {reset, answer{"ConfirmForgotPassword", "", "LimitExceededException", "Attempt limit exceeded"}, fault.Invalid, "#/code"},
+		"reset, bad password":            {reset, answer{"ConfirmForgotPassword", "", "InvalidPasswordException", "Password not long enough"}, fault.Invalid, "#/new_password"},
+		"reset, wrong secret":            {reset, answer{"ConfirmForgotPassword", "", "NotAuthorizedException", "Unable to verify secret hash for client"}, internal, ""},
+		"change, wrong password":         {change, answer{"ChangePassword", "", "NotAuthorizedException", "Incorrect username or password."}, fault.Invalid, "#/old_password"},
+		"change, bad password":           {change, answer{"ChangePassword", "", "InvalidPasswordException", "Password not long enough"}, fault.Invalid, "#/new_password"},
+		"change, withdrawn token":        {change, answer{"ChangePassword", "", "NotAuthorizedException", "Access Token has been revoked"}, fault.TokenInvalid, ""},
+		"change, expired token":          {change, answer{"ChangePassword", "", "NotAuthorizedException", "Access Token has expired"}, fault.TokenExpired, ""},
+		"change, gone":                   {change, answer{"ChangePassword", "", "UserNotFoundException", "User does not exist."}, fault.TokenInvalid, ""},
+		"change, too many":               {change, answer{"ChangePassword", "", "LimitExceededException", "Attempt limit exceeded"}, fault.TooManyRequests, ""},
+		"look-up, nobody":                {find, answer{"AdminGetUser", "", "UserNotFoundException", "User does not exist."}, fault.NotFound, ""},
+		"look-up, not allowed":           {find, answer{"AdminGetUser", "", "AccessDeniedException", "not authorized"}, internal, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, client := newPool(t, test.answer)
@@ -115,6 +135,26 @@ func TestResendCodeTellsNothing(t *testing.T) {
 		if err := client.ResendCode(t.Context(), "dewi"); err != nil {
 			t.Errorf("%s: %v", a.code, err)
 		}
+	}
+}
+
+// Nothing tells whether there is an account, and how it is.
+func TestSendResetCodeTellsNothing(t *testing.T) {
+	for _, a := range []answer{
+		{body: `{}`},
+		{code: "UserNotFoundException", message: "User does not exist."},
+		{code: "UserNotConfirmedException", message: "User is not confirmed."},
+		{code: "InvalidParameterException", message: "Cannot reset password for the user as there is no registered/verified email or phone_number"},
+		{code: "NotAuthorizedException", message: "User password cannot be reset in the current state."},
+		{code: "LimitExceededException", message: "Attempt limit exceeded, please try after some time."},
+		{code: "CodeDeliveryFailureException", message: "The mail was not delivered"},
+	} {
+		a.operation = "ForgotPassword"
+		p, client := newPool(t, a)
+		if err := client.SendResetCode(t.Context(), "dewi"); err != nil {
+			t.Errorf("%s: %v", a.code, err)
+		}
+		checkCalls(t, p, call{"ForgotPassword", `{"ClientId":"client","SecretHash":"` + hashOf("dewi") + `","Username":"dewi"}`})
 	}
 }
 

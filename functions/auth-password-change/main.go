@@ -1,0 +1,22 @@
+// Command auth-password-change serves POST /auth/password/change.
+package main
+
+import (
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/tenantry/tenantry/internal/account"
+	"github.com/tenantry/tenantry/internal/api"
+	"github.com/tenantry/tenantry/internal/boot"
+	"github.com/tenantry/tenantry/internal/cognito"
+	"github.com/tenantry/tenantry/internal/dynamo"
+)
+
+func main() { boot.HTTP(wire) }
+
+func wire(cfg aws.Config, env *boot.Env) api.Operation {
+	table := dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME"))
+	directory := cognito.NewDirectory(cognitoidentityprovider.NewFromConfig(cfg), env.String("USER_POOL_ID"))
+	return api.ChangePassword(account.NewRenewal(directory, dynamo.NewUsers(table), dynamo.NewAudit(table)))
+}

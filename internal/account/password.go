@@ -1,0 +1,185 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tenantry/tenantry/internal/audit"
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/user"
+)
+
+// pace is what answers about forgotten passwords keep to: each comes when a whole
+// number of paces have passed since the request, so that the time tells nobody
+// which accounts there are. It is longer than the directory takes.
+const pace = 1500 * time.Millisecond
+
+// A PasswordReset is the code from the mail, whom it was sent to, and the password
+// that is to be.
+type PasswordReset struct {
+	Login       string // the user name, or the e-mail address
+	Code        string
+	NewPassword string
+}
+
+// Faults returns every rule that the reset breaks.
+func (p PasswordReset) Faults() fault.Fields {
+	var f fault.Fields
+	LoginFault(&f, "#/username", p.Login)
+	codeFault(&f, p.Code)
+	user.PasswordFault(&f, "#/new_password", p.NewPassword)
+	return f
+}
+
+// LoginFault adds a fault unless an account may have the user name or the e-mail
+// address.
+func LoginFault(f *fault.Fields, pointer, login string) {
+	if !plausible(login) {
+		f.Add(pointer, "must be the user name or the e-mail address")
+	}
+}
+
+// A Resetter is the directory of accounts, as far as it resets forgotten
+// passwords.
+type Resetter interface {
+	// SendResetCode mails a code to an account, unless it cannot have one. It does
+	// not say whether it did.
+	SendResetCode(ctx context.Context, username string) error
+	// ResetPassword takes the code. It fails with fault.Invalid if that is not the
+	// code, which is also what it says of an account that is not there, and with
+	// ErrTriggerFailed, when the password is reset all the same.
+	ResetPassword(ctx context.Context, username, code, password string) error
+	// Find returns the account with a user name, or fault.NotFound.
+	Find(ctx context.Context, username string) (Account, error)
+}
+
+// A Recovery lets people back in who forgot their password. It tells nobody which
+// accounts there are, neither by its answers nor by the time they take.
+type Recovery struct {
+	accounts Resetter
+	emails   EmailFinder
+	sessions sessionEnd
+}
+
+// NewRecovery returns the Recovery of the accounts of a directory.
+func NewRecovery(accounts Resetter, users interface {
+	EmailFinder
+	SessionEnder
+}, auditor Auditor,
+) *Recovery {
+	return &Recovery{accounts, users, sessionEnd{users, auditor}}
+}
+
+// Forgot mails a code to an account, if there is one that may have it.
+func (r *Recovery) Forgot(ctx context.Context, login string) error {
+	return evenly(ctx, func() error {
+		username, err := usernameOf(ctx, r.emails, login)
+		if err != nil {
+			return err
+		}
+		return r.accounts.SendResetCode(ctx, username)
+	})
+}
+
+// Reset takes the code from the mail, and ends all sessions of the account. It
+// fails with fault.Invalid if that is not the code.
+func (r *Recovery) Reset(ctx context.Context, requestID string, p PasswordReset) error {
+	return evenly(ctx, func() error {
+		username, err := usernameOf(ctx, r.emails, p.Login)
+		if err != nil {
+			return err
+		}
+		err = r.accounts.ResetPassword(ctx, username, p.Code, p.NewPassword)
+		if err != nil && !errors.Is(err, ErrTriggerFailed) {
+			return err
+		}
+		a, err := r.accounts.Find(ctx, username)
+		if err != nil {
+			return fmt.Errorf("find the account after a reset: %w", err)
+		}
+		by := audit.By(identity.Caller{Subject: a.ID, RequestID: requestID})
+		return r.sessions.end(ctx, by, audit.UserPasswordReset, a.ID)
+	})
+}
+
+// evenly calls f, and returns when a whole number of paces have passed.
+func evenly(ctx context.Context, f func() error) error {
+	start := time.Now()
+	err := f()
+	paces := time.Since(start)/pace + 1
+	if err2 := wait(ctx, time.Until(start.Add(paces*pace))); err2 != nil {
+		return err2
+	}
+	return err
+}
+
+// A PasswordChange is a password, and the one that is to be in its place.
+type PasswordChange struct {
+	Old string
+	New string
+}
+
+// Faults returns every rule that the change breaks.
+func (p PasswordChange) Faults() fault.Fields {
+	var f fault.Fields
+	if p.Old == "" || utf8.RuneCountInString(p.Old) > maxStoredPassword {
+		f.Add("#/old_password", "must be the present password")
+	}
+	user.PasswordFault(&f, "#/new_password", p.New)
+	if len(f) == 0 && p.Old == p.New {
+		f.Add("#/new_password", "must not be the present password")
+	}
+	return f
+}
+
+// A PasswordChanger is the directory of accounts, as far as passwords are changed
+// in it.
+type PasswordChanger interface {
+	// ChangePassword fails with fault.Invalid unless the old password is that of
+	// the account that the access token is for, and with fault.TokenInvalid if the
+	// token is not good.
+	ChangePassword(ctx context.Context, accessToken, oldPassword, newPassword string) error
+}
+
+// A Renewal changes passwords for those who know them.
+type Renewal struct {
+	accounts PasswordChanger
+	sessions sessionEnd
+}
+
+// NewRenewal returns the Renewal of the passwords of a directory.
+func NewRenewal(accounts PasswordChanger, users SessionEnder, auditor Auditor) *Renewal {
+	return &Renewal{accounts, sessionEnd{users, auditor}}
+}
+
+// Change changes the password of a caller, whose access token it takes, and ends
+// all their sessions. It fails as PasswordChanger does.
+func (r *Renewal) Change(ctx context.Context, c identity.Caller, accessToken string, p PasswordChange) error {
+	if err := r.accounts.ChangePassword(ctx, accessToken, p.Old, p.New); err != nil {
+		return err
+	}
+	return r.sessions.end(ctx, audit.By(c), audit.UserPasswordChanged, c.Subject)
+}
+
+// A sessionEnd ends sessions when a password is replaced.
+type sessionEnd struct {
+	users   SessionEnder
+	auditor Auditor
+}
+
+// end ends all sessions of an account, and records why. An account that is no
+// user yet has none that go on.
+func (e sessionEnd) end(ctx context.Context, by audit.Origin, why audit.Action, id identity.UserID) error {
+	u, err := e.users.Get(ctx, id)
+	if errors.Is(err, fault.NotFound) {
+		return e.auditor.Record(ctx, by.Did(why, "", user.Target(id)))
+	}
+	if err != nil {
+		return err
+	}
+	return e.users.EndSessions(ctx, id, time.Now().UTC().Truncate(time.Millisecond), by.Did(why, u.TenantID, user.Target(id)))
+}
