@@ -212,6 +212,25 @@ func TestReference(t *testing.T) {
 	}
 }
 
+func TestCallers(t *testing.T) {
+	for name, test := range map[string]struct {
+		op   operation
+		want markup
+	}{
+		"public":          {operation{Roles: words{"public"}}, `<span class="role open">everybody, without a token</span>`},
+		"any":             {operation{Roles: words{"any"}}, `<span class="role">everybody who is signed in</span>`},
+		"roles":           {operation{Roles: words{"owner", "admin"}}, `<span class="role">owner</span> <span class="role">admin</span>`},
+		"a scope":         {operation{Scope: "sip:read"}, `<span class="role">services with sip:read</span>`},
+		"a scope besides": {operation{Roles: words{"owner"}, Scope: "sip:read"}, `<span class="role">owner</span> <span class="role">services with sip:read</span>`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := callers(test.op); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
 func TestCurl(t *testing.T) {
 	key := parameter{In: "header", Name: "Idempotency-Key"}
 	id := parameter{In: "path", Name: "id", Example: "T1"}

@@ -46,7 +46,8 @@ type operation struct {
 	Tags        []string
 	Summary     string
 	Description string
-	Roles       words `yaml:"x-roles"`
+	Roles       words  `yaml:"x-roles"`
+	Scope       string `yaml:"x-scope"`
 	Parameters  []parameter
 	Body        body `yaml:"requestBody"`
 	Responses   ordered[response]

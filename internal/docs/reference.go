@@ -61,7 +61,7 @@ func (doc *document) article(w *writer, op operation) {
 	w.print("<article id=\"%s\" aria-labelledby=\"%s-title\">\n<div class=\"words\">\n", op.ID, op.ID)
 	w.print("<h3 id=\"%s-title\"><a href=\"#%s\">%s</a></h3>\n", op.ID, op.ID, op.Summary)
 	w.print("<p class=\"endpoint\">%s <code>%s</code></p>\n", method(op), breakable(op.Path))
-	w.print("<p class=\"who\"><b>Who may call it</b> %s</p>\n", callers(op.Roles))
+	w.print("<p class=\"who\"><b>Who may call it</b> %s</p>\n", callers(op))
 	w.markdown(op.Description)
 	doc.parameters(w, op)
 	if media := op.Body.Content.get(jsonType); media.Schema != nil {
@@ -80,17 +80,22 @@ func (doc *document) article(w *writer, op operation) {
 	w.print("</div>\n</article>\n")
 }
 
-// callers returns the roles that may call an operation.
-func callers(roles words) markup {
-	switch {
-	case slices.Equal(roles, words{"public"}):
-		return "<span class=\"role open\">everybody, without a token</span>"
-	case slices.Equal(roles, words{"any"}):
-		return "<span class=\"role\">everybody who is signed in</span>"
-	}
+// callers returns the roles that may call an operation, and the scope that lets
+// services in.
+func callers(op operation) markup {
 	var all []string
-	for _, role := range roles {
-		all = append(all, "<span class=\"role\">"+role+"</span>")
+	switch {
+	case slices.Equal(op.Roles, words{"public"}):
+		return "<span class=\"role open\">everybody, without a token</span>"
+	case slices.Equal(op.Roles, words{"any"}):
+		all = append(all, "<span class=\"role\">everybody who is signed in</span>")
+	default:
+		for _, role := range op.Roles {
+			all = append(all, "<span class=\"role\">"+role+"</span>")
+		}
+	}
+	if op.Scope != "" {
+		all = append(all, "<span class=\"role\">services with "+op.Scope+"</span>")
 	}
 	return markup(strings.Join(all, " "))
 }

@@ -34,6 +34,7 @@ type Route struct {
 	Path        string // a template, such as /tenants/{tenant_id}; {path} stands for API Gateway's {path+}
 	OperationID string
 	Roles       []string // who may call it; the one word public or any stands for all
+	Scope       string   // that lets services in, if any does
 }
 
 // Load reads the OpenAPI document and compiles all of its schemas.

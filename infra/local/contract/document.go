@@ -180,7 +180,10 @@ func (r *reader) operations() ([]*operation, error) {
 
 func (r *reader) operation(method, path string, item, n node) (*operation, error) {
 	op := &operation{
-		Route:    Route{Method: method, Path: path, OperationID: child(n, "operationId").text(), Roles: roles(child(n, "x-roles"))},
+		Route: Route{
+			Method: method, Path: path, OperationID: child(n, "operationId").text(),
+			Roles: roles(child(n, "x-roles")), Scope: child(n, "x-scope").text(),
+		},
 		segments: strings.Split(path, "/"),
 		answers:  map[string]answer{},
 	}

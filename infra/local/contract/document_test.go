@@ -15,6 +15,8 @@ import (
 
 var everyRole = []string{"platform_admin", "owner", "admin", "supervisor", "agent", "developer", "applicant"}
 
+var everyScope = []string{"usage:write", "calls:write", "sip:read", "health:read"}
+
 // TestDocumentIsOpenAPI reads the document as others will.
 func TestDocumentIsOpenAPI(t *testing.T) {
 	doc, err := openapi3.NewLoader().LoadFromData(apidoc.YAML)
@@ -50,20 +52,26 @@ func TestOperationsAreDescribed(t *testing.T) {
 				t.Errorf("%s: tags %v are not one that the document describes", where, op.Tags)
 			}
 			public := op.Security != nil && len(*op.Security) == 0
-			checkRoles(t, where, op.Extensions["x-roles"], public)
+			checkCallers(t, where, op.Extensions["x-roles"], op.Extensions["x-scope"], public)
 		}
 	}
 }
 
-func checkRoles(t *testing.T, where string, roles any, public bool) {
+// checkCallers holds what the document says of who may call an operation to what
+// there is: roles, or one word in their place, and a scope that lets services in.
+// An operation that is for services alone has no roles.
+func checkCallers(t *testing.T, where string, roles, scope any, public bool) {
 	t.Helper()
+	if name, _ := scope.(string); scope != nil && (public || !slices.Contains(everyScope, name)) {
+		t.Errorf("%s: x-scope is %v, and security says that it is public: %v", where, scope, public)
+	}
 	switch roles := roles.(type) {
 	case string:
 		if public != (roles == "public") || roles != "public" && roles != "any" {
 			t.Errorf("%s: x-roles is %q, and security says that it is public: %v", where, roles, public)
 		}
 	case []any:
-		if len(roles) == 0 || public {
+		if len(roles) == 0 && scope == nil || public {
 			t.Errorf("%s: x-roles is %v, and security says that it is public: %v", where, roles, public)
 		}
 		for _, role := range roles {
