@@ -2,9 +2,7 @@ package tenant
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,14 +10,10 @@ import (
 	"unicode/utf8"
 
 	"github.com/tenantry/tenantry/internal/audit"
+	"github.com/tenantry/tenantry/internal/conflict"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/patch"
-)
-
-const (
-	updateAttempts = 8
-	updateBackoff  = 10 * time.Millisecond
 )
 
 // A Patch is a change of a tenant.
@@ -68,15 +62,7 @@ type Updated struct {
 // Without versions, where another change comes in between, the change is made on
 // top of that.
 func (s *Service) Update(ctx context.Context, c identity.Caller, id identity.TenantID, versions []int64, edit Editor) (Updated, error) {
-	for attempt := 1; ; attempt++ {
-		updated, err := s.tryUpdate(ctx, c, id, versions, edit)
-		if !errors.Is(err, fault.Conflict) || attempt == updateAttempts {
-			return updated, err
-		}
-		if err := pause(ctx, attempt); err != nil {
-			return Updated{}, err
-		}
-	}
+	return conflict.Retry(ctx, func() (Updated, error) { return s.tryUpdate(ctx, c, id, versions, edit) })
 }
 
 func (s *Service) tryUpdate(ctx context.Context, c identity.Caller, id identity.TenantID, versions []int64, edit Editor) (Updated, error) {
@@ -199,15 +185,3 @@ func (p Patch) reason(t Tenant) *string {
 }
 
 const maxReason = 500
-
-// pause waits a random while, longer with each attempt, so that those who met
-// once do not meet again.
-func pause(ctx context.Context, attempt int) error {
-	longest := updateBackoff << attempt
-	select {
-	case <-time.After(rand.N(longest)): //nolint:gosec // spreads attempts, keeps no secret
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
