@@ -118,6 +118,10 @@ func isControl(r rune) bool {
 	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r >= 0x7f && r < 0xa0
 }
 
+// lines is the type of a member that takes a text of several lines, in which tabs
+// and line breaks may be. Every other text is one line.
+type lines string
+
 // A decoder reads an object member by member, so that one of a wrong type does
 // not hide the next.
 type decoder struct {
@@ -166,7 +170,8 @@ func (d *decoder) member(text jsontext.Value, at jsontext.Pointer, into reflect.
 		d.faults.Add(pointer(at), "must be %s", typeName(into.Type()))
 		return
 	}
-	if s := reflect.Indirect(into); s.Kind() == reflect.String && strings.ContainsAny(s.String(), "\t\r\n") {
+	s := reflect.Indirect(into)
+	if s.Kind() == reflect.String && s.Type() != reflect.TypeFor[lines]() && strings.ContainsAny(s.String(), "\t\r\n") {
 		d.refused.Add(pointer(at), "must not hold tabs or line breaks")
 	}
 }

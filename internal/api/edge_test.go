@@ -29,6 +29,7 @@ type probe struct {
 		Most patch.Field[int] `json:"most,omitzero"`
 	} `json:"limits,omitzero"`
 	Data patch.Field[jsontext.Value] `json:"data,omitzero"`
+	Text patch.Field[*lines]         `json:"text,omitzero"`
 }
 
 // echo answers what it read.
@@ -70,6 +71,10 @@ func TestDecode(t *testing.T) {
 		"empty":                      {`{}`, 200, `[""]`},
 		"space":                      {" {\t\"name\" :\r\n\"Acme\"} ", 200, `["Acme"]`},
 		"tab in a text":              {`{"name":"a\tb"}`, 400, members + `,"errors":[{"pointer":"#/name","detail":"must not hold tabs or line breaks"}]}`},
+		"lines in a text":            {`{"text":"a\tb\r\nc"}`, 200, `[""]`},
+		"no lines in a text":         {`{"text":null}`, 200, `[""]`},
+		"lines and control":          {`{"text":"a\nb\u0000"}`, 400, control + `,"errors":[{"pointer":"#/text","detail":"must not hold control characters other than tab and line breaks"}]}`},
+		"lines of a wrong type":      {`{"text":["a"]}`, 422, invalidStart + end + `,"errors":[{"pointer":"#/text","detail":"must be a string or null"}]}`},
 		"surrogate pair":             {`{"name":"\ud83d\ude00"}`, 200, `["😀"]`},
 		"nested 16 deep":             {nested(16), 200, `[""]`},
 		"64 KiB":                     {`{"data":"` + strings.Repeat("x", 64<<10-11) + `"}`, 200, `[""]`},
