@@ -6,6 +6,7 @@ import (
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/page"
+	"github.com/tenantry/tenantry/internal/tenant"
 )
 
 // OperationGetter finds operations.
@@ -38,11 +39,17 @@ func GetOperation(operations OperationGetter, tenants TenantGetter) Operation {
 
 // admitReader fails as Tenant.AdmitReader does.
 func admitReader(ctx context.Context, tenants TenantGetter, c identity.Caller, id identity.TenantID) error {
+	_, err := readable(ctx, tenants, c, id)
+	return err
+}
+
+// readable returns a tenant, or fails as Tenant.AdmitReader does.
+func readable(ctx context.Context, tenants TenantGetter, c identity.Caller, id identity.TenantID) (tenant.Tenant, error) {
 	t, err := tenants.Get(ctx, id)
 	if err != nil {
-		return err
+		return t, err
 	}
-	return t.AdmitReader(c)
+	return t, t.AdmitReader(c)
 }
 
 // OperationLister lists the operations on a tenant.

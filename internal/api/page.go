@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -13,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/page"
 )
 
@@ -46,6 +48,17 @@ func (p *parameters) integer(name string, fallback, least, most int) int {
 		p.invalid.AddParameter(name, "must be from %d to %d", least, most)
 	}
 	return n
+}
+
+// tenantID returns the tenant that r is about: the one that its query names, or else
+// the caller's own. Platform admins have none, and so must name one.
+func (p *parameters) tenantID(r *Request) identity.TenantID {
+	named, _ := p.text("tenant_id")
+	id := cmp.Or(identity.TenantID(named), r.Caller.TenantID)
+	if id == "" {
+		p.invalid.AddParameter("tenant_id", "is required of a platform admin")
+	}
+	return id
 }
 
 // text returns a parameter, and whether it is there.

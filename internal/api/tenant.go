@@ -201,12 +201,18 @@ func (in tenantPatch) patch() tenant.Patch {
 
 // faults returns the members that would change what cannot be changed of t.
 func (in tenantReadOnly) faults(t tenant.Tenant) fault.Fields {
+	return readOnlyFaults(in, newTenantView(t))
+}
+
+// readOnlyFaults returns the members that in, a struct of members that a client
+// may send back as they were, would change of what view shows.
+func readOnlyFaults(in, view any) fault.Fields {
 	var f fault.Fields
-	view := reflect.ValueOf(newTenantView(t))
-	shown, sent := jsonFields(view.Type()), jsonFields(reflect.TypeOf(in))
-	for _, name := range sortedKeys(sent) {
-		field, ok := reflect.TypeAssert[patch.Field[jsontext.Value]](reflect.ValueOf(in).FieldByIndex(sent[name]))
-		if ok && field.Set && !encodesTo(view.FieldByIndex(shown[name]).Interface(), field.Value) {
+	values, shown := reflect.ValueOf(in), reflect.ValueOf(view)
+	from, to := jsonFields(values.Type()), jsonFields(shown.Type())
+	for _, name := range sortedKeys(from) {
+		field, ok := reflect.TypeAssert[patch.Field[jsontext.Value]](values.FieldByIndex(from[name]))
+		if ok && field.Set && !encodesTo(shown.FieldByIndex(to[name]).Interface(), field.Value) {
 			f.Add("#/"+name, "cannot be changed")
 		}
 	}

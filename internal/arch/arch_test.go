@@ -23,9 +23,11 @@ var allowed = map[string][]string{
 	"idempotency": {},
 	"page":        {},
 	"audit":       {"identity"},
+	"conflict":    {"fault"},
 
 	// The domain, which knows neither edges nor adapters.
-	"tenant":       {"audit", "fault", "identity", "patch"},
+	"tenant":       {"audit", "conflict", "fault", "identity", "patch"},
+	"agent":        {"audit", "conflict", "fault", "idempotency", "identity", "patch", "tenant"},
 	"operation":    {"fault", "identity"},
 	"user":         {"audit", "fault", "identity"},
 	"work":         {"audit", "fault", "idempotency", "operation", "patch", "tenant"},
@@ -34,7 +36,7 @@ var allowed = map[string][]string{
 	"account":      {"audit", "fault", "identity", "patch", "provisioning", "tenant", "user"},
 
 	// The edges.
-	"api":        {"account", "fault", "idempotency", "identity", "operation", "page", "patch", "provisioning", "tenant", "user", "work"},
+	"api":        {"account", "agent", "fault", "idempotency", "identity", "operation", "page", "patch", "provisioning", "tenant", "user", "work"},
 	"authorizer": {"api", "fault", "identity", "token", "user"},
 	"task":       {"fault", "operation", "work"},
 	"trigger":    {"account", "fault", "identity", "provisioning"},
@@ -42,7 +44,7 @@ var allowed = map[string][]string{
 
 	// The adapters, which know no edge.
 	"cognito":  {"account", "fault", "identity", "provisioning", "sweep"},
-	"dynamo":   {"audit", "fault", "idempotency", "identity", "operation", "page", "provisioning", "sweep", "tenant", "user"},
+	"dynamo":   {"agent", "audit", "fault", "idempotency", "identity", "operation", "page", "provisioning", "sweep", "tenant", "user"},
 	"secret":   {"operation", "provisioning", "tenant", "identity"},
 	"token":    {"fault", "identity"},
 	"workflow": {"operation"},

@@ -37,7 +37,7 @@ type DatabaseClient interface {
 }
 
 // Databases makes and removes the tables of dedicated tenants. It is the one
-// place that knows them.
+// place that knows them, together with own.
 type Databases struct {
 	db    DatabaseClient
 	stack string
@@ -45,6 +45,15 @@ type Databases struct {
 
 // NewDatabases returns the tables of the dedicated tenants of a stack.
 func NewDatabases(db DatabaseClient, stack string) *Databases { return &Databases{db, stack} }
+
+// own returns the table that holds what is the tenant's own: its database, or,
+// where it has none, the table that tenants share.
+func (t *Table) own(of tenant.Tenant) *Table {
+	if of.Database == nil {
+		return t
+	}
+	return &Table{t.db, *of.Database}
+}
 
 // Name returns the name of the tenant's table.
 func (s *Databases) Name(t tenant.Tenant) string {

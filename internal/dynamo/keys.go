@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/tenantry/tenantry/internal/agent"
 	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
@@ -23,6 +24,7 @@ import (
 //	tenant                 TENANT#<id>                     TENANT
 //	its counters           TENANT#<id>                     COUNTERS
 //	operation running      TENANT#<id>                     OPERATION
+//	agent                  TENANT#<id>                     AGENT#<id>    where the tenant keeps what is its own
 //	slug                   SLUG#<slug>                     SLUG          reserves the slug
 //	e-mail                 EMAIL#<folded e-mail>           EMAIL         reserves the e-mail
 //	SIP domain             SIPDOMAIN#<domain>              SIPDOMAIN     reserves the domain
@@ -55,6 +57,13 @@ func sipDomainKey(domain string) key       { return key{"SIPDOMAIN#" + domain, "
 func userKey(id identity.UserID) key       { return key{"USER#" + string(id), "USER"} }
 func operationKey(id operation.ID) key     { return key{"OPERATION#" + string(id), "OPERATION"} }
 func rejectedKey(id identity.UserID) key   { return key{"ACCOUNT#" + string(id), "ACCOUNT"} }
+
+// agentsOf is how the sort keys of a tenant's agents begin.
+const agentsOf = "AGENT#"
+
+func agentKey(tenantID identity.TenantID, id agent.ID) key {
+	return key{"TENANT#" + string(tenantID), agentsOf + string(id)}
+}
 
 func recordKey(s idempotency.Scope) key {
 	return key{"IDEMPOTENCY#" + s.Caller + "#" + s.Route + "#" + s.Key, "IDEMPOTENCY"}

@@ -72,7 +72,7 @@ func (s *Users) DeleteOwner(ctx context.Context, o operation.Operation, by audit
 // checkUnderWay requires that an attempt of an operation is neither over nor
 // given up for another.
 func (tx *transaction) checkUnderWay(o operation.Operation) {
-	tx.check(operationKey(o.ID), "attempt = :a AND attribute_not_exists(ended_at)", map[string]any{":a": o.Attempt},
+	tx.check(operationKey(o.ID), "attempt = :a AND attribute_not_exists(ended_at)", map[string]any{":a": o.Attempt}, nil,
 		fmt.Errorf("attempt %d of operation %s is over", o.Attempt, o.ID))
 }
 
@@ -100,7 +100,7 @@ var errNoted = errors.New("the account is noted already")
 
 // checkNotRejected requires that the account of a user is not on its way out.
 func (tx *transaction) checkNotRejected(u user.User) {
-	tx.check(rejectedKey(u.ID), "attribute_not_exists(pk)", nil,
+	tx.check(rejectedKey(u.ID), "attribute_not_exists(pk)", nil, nil,
 		fault.New(fault.EmailTaken, "the e-mail address belonged to another account when this one was confirmed; sign up again in a few minutes"))
 }
 

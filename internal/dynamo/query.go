@@ -20,27 +20,44 @@ const (
 // are no more. V is the values of the expressions of in.
 func query[T any](ctx context.Context, t *Table, in dynamodb.QueryInput, v map[string]any, wanted int) ([]T, error) {
 	var items []T
-	var err error
-	if in.ExpressionAttributeValues, err = values(v); err != nil {
-		return nil, fmt.Errorf("marshal a query: %w", err)
-	}
-	in.TableName = &t.name
 	for {
-		in.Limit = new(int32(min(wanted-len(items), maxQuery))) //nolint:gosec // at most maxQuery
-		out, err := t.db.Query(ctx, &in)
+		found, last, err := queryFrom[T](ctx, t, in, v, wanted-len(items))
 		if err != nil {
-			return nil, fmt.Errorf("query: %w", err)
+			return nil, err
 		}
-		var more []T
-		if err := attributevalue.UnmarshalListOfMaps(out.Items, &more); err != nil {
-			return nil, fmt.Errorf("unmarshal what a query found: %w", err)
-		}
-		items = append(items, more...)
-		if len(items) >= wanted || out.LastEvaluatedKey == nil {
+		items = append(items, found...)
+		if len(items) >= wanted || last == nil {
 			return items, nil
 		}
-		in.ExclusiveStartKey = out.LastEvaluatedKey
+		in.ExclusiveStartKey = last
 	}
+}
+
+// queryOnce is query by one request, which ends early where items are large. It
+// reports whether there may be more.
+func queryOnce[T any](ctx context.Context, t *Table, in dynamodb.QueryInput, v map[string]any, wanted int) ([]T, bool, error) {
+	items, last, err := queryFrom[T](ctx, t, in, v, wanted)
+	return items, last != nil, err
+}
+
+// queryFrom makes one request of a query. It returns the key of the last item that
+// was read, or nil if there are no more.
+func queryFrom[T any](ctx context.Context, t *Table, in dynamodb.QueryInput, v map[string]any, wanted int) ([]T, map[string]types.AttributeValue, error) {
+	var err error
+	if in.ExpressionAttributeValues, err = values(v); err != nil {
+		return nil, nil, fmt.Errorf("marshal a query: %w", err)
+	}
+	in.TableName = &t.name
+	in.Limit = new(int32(min(wanted, maxQuery))) //nolint:gosec // at most maxQuery
+	out, err := t.db.Query(ctx, &in)
+	if err != nil {
+		return nil, nil, fmt.Errorf("query: %w", err)
+	}
+	var items []T
+	if err := attributevalue.UnmarshalListOfMaps(out.Items, &items); err != nil {
+		return nil, nil, fmt.Errorf("unmarshal what a query found: %w", err)
+	}
+	return items, out.LastEvaluatedKey, nil
 }
 
 // batchGet reads the attributes named of the items with the keys given, as they

@@ -68,6 +68,11 @@ func (tx *transaction) updateCounters(before, after tenant.Tenant) {
 		map[string]string{"#s": "status"}, errLost(after.ID, "counters"))
 }
 
+// checkStatus requires that a tenant still has the status of t.
+func (tx *transaction) checkStatus(t tenant.Tenant, changed error) {
+	tx.check(countersKey(t.ID), "#s = :s", map[string]any{":s": t.Status}, map[string]string{"#s": "status"}, changed)
+}
+
 func (tx *transaction) moveSIPDomain(before, after tenant.Tenant) {
 	if text(before.SIPDomain) == text(after.SIPDomain) {
 		return

@@ -93,8 +93,9 @@ func (tx *transaction) remove(k key, condition string, v map[string]any, unmet e
 	}}, unmet, err, err2)
 }
 
-// check requires a condition of an item that stays as it is.
-func (tx *transaction) check(k key, condition string, v map[string]any, unmet error) {
+// check requires a condition of an item that stays as it is. Names are as for
+// update.
+func (tx *transaction) check(k key, condition string, v map[string]any, names map[string]string, unmet error) {
 	av, err := attributevalue.MarshalMap(k)
 	vs, err2 := values(v)
 	tx.add(types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
@@ -102,7 +103,16 @@ func (tx *transaction) check(k key, condition string, v map[string]any, unmet er
 		Key:                       av,
 		ConditionExpression:       &condition,
 		ExpressionAttributeValues: vs,
+		ExpressionAttributeNames:  names,
 	}}, unmet, err, err2)
+}
+
+// in has the writes that f adds go to another table. Of those, none may be a put.
+func (tx *transaction) in(table *Table, f func()) {
+	before := tx.table
+	tx.table = table
+	f()
+	tx.table = before
 }
 
 func (tx *transaction) add(w types.TransactWriteItem, unmet error, errs ...error) {

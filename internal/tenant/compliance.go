@@ -16,6 +16,8 @@ const (
 	maxCardDigits     = 19
 )
 
+const noCardNumber = "must hold no card number while pci_enabled is true"
+
 // A complianceRule is what a compliance flag asks of a tenant.
 type complianceRule struct {
 	pointer string
@@ -33,7 +35,7 @@ var (
 	pci = []complianceRule{
 		{"#/data_encryption_enabled", "must be true while pci_enabled is true", func(t Tenant) bool { return t.DataEncryptionEnabled }},
 		{"#/recording_enabled", "must be false, or retention_days at most 365, while pci_enabled is true", func(t Tenant) bool { return !t.RecordingEnabled || t.RetentionDays <= maxRetentionPCI }},
-		{"#/meta_data", "must hold no card number while pci_enabled is true", func(t Tenant) bool { return !holdsCardNumber(t.MetaData) }},
+		{"#/meta_data", noCardNumber, func(t Tenant) bool { return !holdsCardNumber(t.MetaData) }},
 	}
 )
 

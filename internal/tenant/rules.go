@@ -65,12 +65,7 @@ func (t Tenant) faults() fault.Fields {
 		f.Add("#/webhook_url", "must be an https URL with a public host name or address")
 	}
 	between(&f, "#/webhook_timeout_seconds", t.WebhookTimeoutSeconds, 1, maxWebhookWait)
-	if !strings.HasPrefix(t.MetaData, "{") {
-		f.Add("#/meta_data", "must be an object")
-	}
-	if len(t.MetaData) > maxMetaData {
-		f.Add("#/meta_data", "must be at most %d bytes of JSON", maxMetaData)
-	}
+	metaDataFaults(&f, t.MetaData)
 	if t.Isolation != Pooled && t.Isolation != Dedicated {
 		f.Add("#/isolation", "must be %s or %s", Pooled, Dedicated)
 	}
@@ -89,6 +84,26 @@ func (t Tenant) sipFaults(f *fault.Fields) {
 		f.Add("#/sip_username", "is required when sip_enabled is true")
 	case t.SIPUsername != nil && (len(*t.SIPUsername) > maxSIPUsername || !sipUser.MatchString(*t.SIPUsername)):
 		f.Add("#/sip_username", "must be 1 to %d letters, digits or marks that a SIP user name may hold", maxSIPUsername)
+	}
+}
+
+// MetaDataFaults returns every rule that the meta_data of something breaks that
+// the tenant has.
+func (t Tenant) MetaDataFaults(text string) fault.Fields {
+	var f fault.Fields
+	metaDataFaults(&f, text)
+	if t.PCIEnabled && holdsCardNumber(text) {
+		f.Add("#/meta_data", noCardNumber)
+	}
+	return f
+}
+
+func metaDataFaults(f *fault.Fields, text string) {
+	if !strings.HasPrefix(text, "{") {
+		f.Add("#/meta_data", "must be an object")
+	}
+	if len(text) > maxMetaData {
+		f.Add("#/meta_data", "must be at most %d bytes of JSON", maxMetaData)
 	}
 }
 

@@ -1,0 +1,20 @@
+// Command agent-update serves PATCH /agents/{agent_id}.
+package main
+
+import (
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/tenantry/tenantry/internal/agent"
+	"github.com/tenantry/tenantry/internal/api"
+	"github.com/tenantry/tenantry/internal/boot"
+	"github.com/tenantry/tenantry/internal/dynamo"
+)
+
+func main() { boot.HTTP(wire) }
+
+func wire(cfg aws.Config, env *boot.Env) api.Operation {
+	table := dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME"))
+	service := agent.NewService(dynamo.NewAgents(table), dynamo.NewTenants(table))
+	return api.UpdateAgent(service, dynamo.NewOperations(table))
+}
