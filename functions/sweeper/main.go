@@ -12,6 +12,7 @@ import (
 
 	"github.com/tenantry/tenantry/internal/boot"
 	"github.com/tenantry/tenantry/internal/cognito"
+	"github.com/tenantry/tenantry/internal/deprovisioning"
 	"github.com/tenantry/tenantry/internal/dynamo"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/provisioning"
@@ -28,7 +29,7 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 	table := dynamo.NewTable(db, env.String("TABLE_NAME"))
 	tenants, operations, users := dynamo.NewTenants(table), dynamo.NewOperations(table), dynamo.NewUsers(table)
 	directory := cognito.NewDirectory(cognitoidentityprovider.NewFromConfig(cfg), env.String("USER_POOL_ID"))
-	vault := secret.NewOperations(secrets, stack)
+	vault, machines := secret.NewOperations(secrets, stack), sfn.NewFromConfig(cfg)
 	sweeper := &sweep.Sweeper{
 		Due:        dynamo.NewDue(table),
 		Operations: operations,
@@ -39,7 +40,7 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 		Inventory:  secret.NewInventory(secrets, stack),
 		Workflows: map[operation.Kind]sweep.Workflow{
 			operation.Provision: provisioning.Workflow{
-				Machine: workflow.NewMachine(sfn.NewFromConfig(cfg), env.String("STATE_MACHINE_ARN")),
+				Machine: workflow.NewMachine(machines, env.String("STATE_MACHINE_ARN")),
 				Runner:  provisioning.NewRunner(operations, tenants),
 				Steps: []work.TwoWayStep{
 					provisioning.Database(dynamo.NewDatabases(db, stack), tenants),
@@ -47,7 +48,10 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 					provisioning.SIP(secret.NewTenants(secrets, stack), vault, tenants),
 				},
 			},
-			operation.Deprovision: nil, // there are none yet
+			operation.Deprovision: deprovisioning.Workflow{
+				Machine:    workflow.NewMachine(machines, env.String("DEPROVISION_STATE_MACHINE_ARN")),
+				Operations: operations,
+			},
 		},
 	}
 	return func(ctx context.Context, _ struct{}) (struct{}, error) { return struct{}{}, sweeper.Sweep(ctx) }

@@ -10,7 +10,7 @@ func TestMethods(t *testing.T) {
 	for path, want := range map[string][]string{
 		"/health":             {"GET"},
 		"/tenants":            {"GET", "POST"},
-		"/tenants/any":        {"GET", "PATCH", "PUT"},
+		"/tenants/any":        {"DELETE", "GET", "PATCH", "PUT"},
 		"/tenants/":           nil,
 		"/tenants/a/b":        nil,
 		"/operations/a/retry": {"POST"},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
@@ -10,14 +11,14 @@ import (
 	"github.com/tenantry/tenantry/internal/work"
 )
 
-// OperationRetrier is what RetryOperation needs of a provisioning.Retrier.
+// OperationRetrier runs failed operations of one kind again.
 type OperationRetrier interface {
 	Retry(ctx context.Context, c identity.Caller, id operation.ID, n work.NewPasswords, receipt work.Receipt) (operation.Operation, error)
 }
 
 // RetryOperation serves POST /operations/{operation_id}/retry. It answers 202
 // with the operation, and 409 unless that has failed.
-func RetryOperation(operations OperationRetrier, records RecordFinder, hashKey func(context.Context) ([]byte, error)) Operation {
+func RetryOperation(operations OperationGetter, retriers map[operation.Kind]OperationRetrier, records RecordFinder, hashKey func(context.Context) ([]byte, error)) Operation {
 	return Operation{
 		Name:  "RetryOperation",
 		Allow: identity.Roles(identity.PlatformAdmin),
@@ -34,8 +35,16 @@ func RetryOperation(operations OperationRetrier, records RecordFinder, hashKey f
 			if err := faults.Err(); err != nil {
 				return nil, err
 			}
+			o, err := operations.Get(ctx, operation.ID(r.Path["operation_id"]))
+			if err != nil {
+				return nil, err
+			}
+			retrier := retriers[o.Kind]
+			if retrier == nil {
+				return nil, errors.New("nothing retries operations of kind " + string(o.Kind))
+			}
 			receipt := func(o operation.Operation) (*idempotency.Record, error) { return r.Receipt(retried(o)) }
-			o, err := operations.Retry(ctx, r.Caller, operation.ID(r.Path["operation_id"]), work.NewPasswords(in), receipt)
+			o, err = retrier.Retry(ctx, r.Caller, o.ID, work.NewPasswords(in), receipt)
 			if err != nil {
 				return nil, err
 			}

@@ -188,6 +188,7 @@ type tenantReadOnly struct {
 	MonthlyUsageCents patch.Field[jsontext.Value] `json:"monthly_usage_cents,omitzero"`
 	CreatedAt         patch.Field[jsontext.Value] `json:"created_at,omitzero"`
 	UpdatedAt         patch.Field[jsontext.Value] `json:"updated_at,omitzero"`
+	PurgeAt           patch.Field[jsontext.Value] `json:"purge_at,omitzero"`
 }
 
 func (in tenantPatch) patch() tenant.Patch {
@@ -263,6 +264,7 @@ type tenantSummaryView struct {
 	MonthlyUsageCents     int               `json:"monthly_usage_cents"`
 	CreatedAt             timestamp         `json:"created_at"`
 	UpdatedAt             timestamp         `json:"updated_at"`
+	PurgeAt               *timestamp        `json:"purge_at"`
 }
 
 type limitsView struct {
@@ -313,5 +315,6 @@ func newTenantSummaryView(t tenant.Tenant) tenantSummaryView {
 		SchemaVersion:         t.SchemaVersion,
 		CreatedAt:             timestamp(t.CreatedAt),
 		UpdatedAt:             timestamp(t.UpdatedAt),
+		PurgeAt:               (*timestamp)(t.PurgeAt),
 	}
 }

@@ -115,6 +115,7 @@ type tenantGiven struct {
 	MonthlyUsageCents patch.Field[jsontext.Value] `json:"monthly_usage_cents"`
 	CreatedAt         patch.Field[jsontext.Value] `json:"created_at"`
 	UpdatedAt         patch.Field[jsontext.Value] `json:"updated_at"`
+	PurgeAt           patch.Field[jsontext.Value] `json:"purge_at"`
 }
 
 // faults returns the members that were set.

@@ -26,17 +26,18 @@ var allowed = map[string][]string{
 	"conflict":    {"fault"},
 
 	// The domain, which knows neither edges nor adapters.
-	"tenant":       {"audit", "conflict", "fault", "identity", "patch"},
-	"agent":        {"audit", "conflict", "fault", "idempotency", "identity", "patch", "tenant"},
-	"operation":    {"fault", "identity"},
-	"user":         {"audit", "fault", "identity"},
-	"work":         {"audit", "fault", "idempotency", "operation", "patch", "tenant"},
-	"provisioning": {"audit", "fault", "idempotency", "identity", "operation", "patch", "tenant", "user", "work"},
-	"sweep":        {"fault", "identity", "operation", "tenant", "user", "work"},
-	"account":      {"audit", "fault", "identity", "patch", "provisioning", "tenant", "user"},
+	"tenant":         {"audit", "conflict", "fault", "identity", "patch"},
+	"agent":          {"audit", "conflict", "fault", "idempotency", "identity", "patch", "tenant"},
+	"operation":      {"fault", "identity"},
+	"user":           {"audit", "fault", "identity"},
+	"work":           {"audit", "fault", "idempotency", "operation", "patch", "tenant"},
+	"provisioning":   {"audit", "fault", "idempotency", "identity", "operation", "patch", "tenant", "user", "work"},
+	"sweep":          {"fault", "identity", "operation", "tenant", "user", "work"},
+	"deprovisioning": {"audit", "conflict", "fault", "idempotency", "identity", "operation", "sweep", "tenant", "user", "work"},
+	"account":        {"audit", "fault", "identity", "patch", "provisioning", "tenant", "user"},
 
 	// The edges.
-	"api":        {"account", "agent", "fault", "idempotency", "identity", "operation", "page", "patch", "provisioning", "tenant", "user", "work"},
+	"api":        {"account", "agent", "deprovisioning", "fault", "idempotency", "identity", "operation", "page", "patch", "provisioning", "tenant", "user", "work"},
 	"authorizer": {"api", "fault", "identity", "token", "user"},
 	"task":       {"fault", "operation", "work"},
 	"trigger":    {"account", "fault", "identity", "provisioning"},

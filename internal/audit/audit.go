@@ -26,6 +26,8 @@ const (
 	TenantDatabaseRemoved Action = "tenant.database_removed"
 	TenantSecretsStored   Action = "tenant.secrets_stored"
 	TenantSecretsRemoved  Action = "tenant.secrets_removed"
+	TenantAgentsRemoved   Action = "tenant.agents_removed"
+	TenantEmailReleased   Action = "tenant.email_released"
 	TenantDeleting        Action = "tenant.deleting"
 	TenantRestored        Action = "tenant.restored"
 	TenantPurging         Action = "tenant.purging"

@@ -122,6 +122,17 @@ func (e *Env) Bool(name string) bool {
 	return v
 }
 
+// Seconds returns the variable, which must be a whole number of seconds, and not
+// negative.
+func (e *Env) Seconds(name string) time.Duration {
+	text := e.String(name)
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil && text != "" {
+		e.faults = append(e.faults, name+" is no number of seconds")
+	}
+	return time.Duration(n) * time.Second
+}
+
 // Err says what was wrong with the variables, if anything.
 func (e *Env) Err() error {
 	if e.faults == nil {

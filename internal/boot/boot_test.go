@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda/messages"
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -34,16 +35,16 @@ func TestEnvFaults(t *testing.T) {
 		want      string
 	}{
 		"everything is set": {
-			map[string]string{"AWS_REGION": "r", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "TABLE_NAME": "t", "AUTO_CONFIRM": "false"},
+			map[string]string{"AWS_REGION": "r", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "TABLE_NAME": "t", "AUTO_CONFIRM": "false", "GRACE": "0"},
 			"",
 		},
 		"nothing is set": {
 			nil,
-			"environment: AWS_ACCESS_KEY_ID is not set, AWS_SECRET_ACCESS_KEY is not set, AWS_REGION is not set, TABLE_NAME is not set, AUTO_CONFIRM is not set",
+			"environment: AWS_ACCESS_KEY_ID is not set, AWS_SECRET_ACCESS_KEY is not set, AWS_REGION is not set, TABLE_NAME is not set, AUTO_CONFIRM is not set, GRACE is not set",
 		},
 		"one is wrong, another missing": {
-			map[string]string{"AWS_REGION": "r", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AUTO_CONFIRM": "yes"},
-			"environment: TABLE_NAME is not set, AUTO_CONFIRM is neither true nor false",
+			map[string]string{"AWS_REGION": "r", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AUTO_CONFIRM": "yes", "GRACE": "-1"},
+			"environment: TABLE_NAME is not set, AUTO_CONFIRM is neither true nor false, GRACE is no number of seconds",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -52,6 +53,7 @@ func TestEnvFaults(t *testing.T) {
 			env.config()
 			env.String("TABLE_NAME")
 			env.Bool("AUTO_CONFIRM")
+			env.Seconds("GRACE")
 			got := ""
 			if err := env.Err(); err != nil {
 				got = err.Error()
@@ -64,13 +66,16 @@ func TestEnvFaults(t *testing.T) {
 }
 
 func TestEnvValues(t *testing.T) {
-	setenv(t, map[string]string{"TABLE_NAME": "table", "ON": "true", "OFF": "false"})
+	setenv(t, map[string]string{"TABLE_NAME": "table", "ON": "true", "OFF": "false", "GRACE": "2592000"})
 	env := new(Env)
 	if got := env.String("TABLE_NAME"); got != "table" {
 		t.Errorf("got %q, want table", got)
 	}
 	if !env.Bool("ON") || env.Bool("OFF") {
 		t.Error("true is false, or false true")
+	}
+	if got := env.Seconds("GRACE"); got != 30*24*time.Hour {
+		t.Errorf("got %v, want 30 days", got)
 	}
 	if err := env.Err(); err != nil {
 		t.Error(err)

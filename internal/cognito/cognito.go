@@ -131,12 +131,15 @@ func (d *Directory) AdminDelete(ctx context.Context, username string) error {
 	return failure("delete an account", err)
 }
 
-// Remove removes an account, but not another that has its user name by now. It is
-// no error if it is gone.
+// Remove ends all sessions of an account and removes it, but not another that has
+// its user name by now. It is no error if it is gone.
 func (d *Directory) Remove(ctx context.Context, a sweep.RejectedAccount) error {
 	found, err := d.Find(ctx, a.Username)
 	if errors.Is(err, fault.NotFound) || err == nil && found.ID != a.ID {
 		return nil
+	}
+	if err == nil {
+		err = d.SignOut(ctx, a.Username)
 	}
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package dynamo
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,14 +42,13 @@ func (s *Agents) Create(ctx context.Context, t tenant.Tenant, a agent.Agent, r a
 		tx.put(newRecordItem(*receipt), idempotency.ErrRecorded)
 	}
 	tx.countAgents(t, 1, " AND agents < max_agents", errUncounted)
-	tx.unless(func(ctx context.Context) error { return s.room(ctx, t) })
 	tx.in(s.own(t), func() {
 		tx.write(newAgentItem(a), "attribute_not_exists(pk)", nil, errors.New("there is an agent "+string(a.ID)+" already"))
 	})
 	tx.record(r)
 	err := tx.run(ctx)
 	if errors.Is(err, errUncounted) {
-		return cmp.Or(s.room(ctx, t), errOvertaken())
+		return s.uncounted(ctx, t)
 	}
 	return err
 }
@@ -62,17 +60,16 @@ func (tx *transaction) countAgents(t tenant.Tenant, n int, condition string, unm
 		map[string]string{"#s": "status"}, unmet)
 }
 
-// room fails as Create does if a tenant cannot have another agent now.
-func (s *Agents) room(ctx context.Context, t tenant.Tenant) error {
+// uncounted finds out why the counters of t did not allow another agent. Where
+// they do by now, it was overtaken.
+func (s *Agents) uncounted(ctx context.Context, t tenant.Tenant) error {
 	var counters countersItem
 	err := s.get(ctx, countersKey(t.ID), &counters)
-	switch {
-	case err != nil && !errors.Is(err, errNoItem):
+	if err != nil && !errors.Is(err, errNoItem) {
 		return err
-	case counters.Status != t.Status:
+	}
+	if counters.Status != t.Status || counters.Agents < counters.MaxAgents {
 		return errOvertaken()
-	case counters.Agents < counters.MaxAgents:
-		return nil
 	}
 	return &fault.Error{
 		Kind:   fault.QuotaExceeded,

@@ -69,7 +69,7 @@ func (s *Databases) Name(t tenant.Tenant) string {
 // that the operation made. It fails with fault.Conflict if somebody else's has
 // the name, and with operation.ErrNotReady until it can be used.
 func (s *Databases) Create(ctx context.Context, t tenant.Tenant, id operation.ID) error {
-	table, err := s.owned(ctx, t, id)
+	table, err := s.owned(ctx, t, &id)
 	if errors.Is(err, errNoItem) {
 		table, err = s.create(ctx, t, id)
 	}
@@ -108,9 +108,9 @@ func (s *Databases) create(ctx context.Context, t tenant.Tenant, id operation.ID
 }
 
 // owned returns the tenant's table. It fails with errNoItem if there is none,
-// with fault.Conflict if it was not made by the operation for the tenant, and
-// with operation.ErrNotReady while that cannot be told.
-func (s *Databases) owned(ctx context.Context, t tenant.Tenant, id operation.ID) (*types.TableDescription, error) {
+// with fault.Conflict if it was not made for the tenant, by the operation unless
+// that is nil, and with operation.ErrNotReady while that cannot be told.
+func (s *Databases) owned(ctx context.Context, t tenant.Tenant, id *operation.ID) (*types.TableDescription, error) {
 	name := s.Name(t)
 	out, err := s.db.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
 	if err != nil {
@@ -124,7 +124,7 @@ func (s *Databases) owned(ctx context.Context, t tenant.Tenant, id operation.ID)
 		}
 		return nil, err
 	}
-	if tags[tenantTag] == string(t.ID) && tags[operationTag] == string(id) {
+	if tags[tenantTag] == string(t.ID) && (id == nil || tags[operationTag] == string(*id)) {
 		return out.Table, nil
 	}
 	if out.Table.TableStatus == types.TableStatusCreating {
@@ -206,6 +206,14 @@ func (s *Databases) expires(ctx context.Context, name string) (bool, error) {
 // Delete removes the tenant's table if the operation made it; another's is left
 // alone. It fails with operation.ErrNotReady until it is gone.
 func (s *Databases) Delete(ctx context.Context, t tenant.Tenant, id operation.ID) error {
+	return s.delete(ctx, t, &id)
+}
+
+// Remove removes the tenant's table, whatever operation made it; another tenant's
+// is left alone. It fails with operation.ErrNotReady until it is gone.
+func (s *Databases) Remove(ctx context.Context, t tenant.Tenant) error { return s.delete(ctx, t, nil) }
+
+func (s *Databases) delete(ctx context.Context, t tenant.Tenant, id *operation.ID) error {
 	table, err := s.owned(ctx, t, id)
 	if errors.Is(err, errNoItem) || errors.Is(err, fault.Conflict) {
 		return nil

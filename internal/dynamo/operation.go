@@ -124,6 +124,7 @@ type operationItem struct {
 	EndedAt      *time.Time        `dynamodbav:"ended_at,omitempty"`
 	AdminEmail   string            `dynamodbav:"admin_email,omitempty"`
 	Secret       string            `dynamodbav:"secret,omitempty"`
+	NotBefore    *time.Time        `dynamodbav:"not_before,omitempty"`
 	Version      int64             `dynamodbav:"version"`
 	OfTenant     string            `dynamodbav:"of_tenant"`
 	OfTenantSort string            `dynamodbav:"of_tenant_sort"`
@@ -154,6 +155,9 @@ func newOperationItem(o operation.Operation) operationItem {
 		AdminEmail: o.AdminEmail, Secret: o.Secret, Version: o.Version,
 		OfTenant: operationsOf(o.TenantID), OfTenantSort: inTime(o.CreatedAt, string(o.ID)),
 	}
+	if !o.NotBefore.IsZero() {
+		item.NotBefore = &o.NotBefore
+	}
 	for _, step := range o.Steps {
 		item.Steps = append(item.Steps, stepItem(step))
 	}
@@ -168,6 +172,9 @@ func (i operationItem) operation() operation.Operation {
 		ID: i.ID, Kind: i.Kind, TenantID: i.TenantID, State: i.State, Attempt: i.Attempt,
 		Failure: (*operation.Failure)(i.Failure), CreatedAt: i.CreatedAt, EndedAt: i.EndedAt,
 		AdminEmail: i.AdminEmail, Secret: i.Secret, Version: i.Version,
+	}
+	if i.NotBefore != nil {
+		o.NotBefore = *i.NotBefore
 	}
 	for _, step := range i.Steps {
 		o.Steps = append(o.Steps, operation.Step(step))

@@ -41,31 +41,51 @@ func (s *Tenants) Update(ctx context.Context, before, after tenant.Tenant, r aud
 	return tx.run(ctx)
 }
 
-// replaceTenant adds the writes that a change of a tenant is made of.
+// replaceTenant adds the writes that a change of a tenant is made of. One that is
+// deleted from then on has nothing beside its row and its place in the directory.
 func (tx *transaction) replaceTenant(before, after tenant.Tenant) {
 	tx.replace(newTenantItem(after), before.Version, fault.New(fault.Conflict, "the tenant was changed by another request meanwhile"))
-	tx.updateCounters(before, after)
 	if after.Status != before.Status {
 		tx.update(memberKey(after.Number), "SET #s = :s", map[string]any{":s": after.Status}, map[string]string{"#s": "status"}, errLost(after.ID, "directory"))
 	}
 	tx.moveSIPDomain(before, after)
+	if after.Status == tenant.Deleted {
+		tx.removeRemains(before)
+		return
+	}
+	tx.updateCounters(before, after)
 	tx.moveSearchEntry(before, after)
 }
 
+// removeRemains adds the writes that free the slug of a tenant which has no users
+// and agents any more, and take it out of searches.
+func (tx *transaction) removeRemains(t tenant.Tenant) {
+	tx.removeNamed(countersKey(t.ID), "#users = :none AND agents = :none", map[string]any{":none": 0},
+		map[string]string{"#users": "users"}, errLost(t.ID, "counters"))
+	tx.remove(slugKey(t.Slug), "tenant_id = :t", map[string]any{":t": t.ID}, errLost(t.ID, "slug"))
+	for _, entry := range searchItems(t) {
+		tx.remove(entry.key, "attribute_exists(pk)", nil, errLost(t.ID, "search entry"))
+	}
+}
+
 // updateCounters moves the copies of limits and status that transactions on the
-// counters check.
+// counters check. A tenant is not deleted while calls go on.
 func (tx *transaction) updateCounters(before, after tenant.Tenant) {
 	if after.Status == before.Status && after.MaxConcurrentCalls == before.MaxConcurrentCalls &&
 		after.MonthlyCallLimit == before.MonthlyCallLimit && after.Limits == before.Limits {
 		return
 	}
-	tx.update(countersKey(after.ID),
+	condition, unmet := "attribute_exists(pk)", errLost(after.ID, "counters")
+	v := map[string]any{
+		":s": after.Status, ":calls": after.MaxConcurrentCalls,
+		":monthly": after.MonthlyCallLimit, ":agents": after.Limits.MaxAgents,
+	}
+	if after.Status == tenant.Deleting {
+		condition, unmet, v[":none"] = "active_calls = :none", errCallsLive, 0
+	}
+	tx.updateIf(countersKey(after.ID),
 		"SET #s = :s, max_concurrent_calls = :calls, monthly_call_limit = :monthly, max_agents = :agents",
-		map[string]any{
-			":s": after.Status, ":calls": after.MaxConcurrentCalls,
-			":monthly": after.MonthlyCallLimit, ":agents": after.Limits.MaxAgents,
-		},
-		map[string]string{"#s": "status"}, errLost(after.ID, "counters"))
+		condition, v, map[string]string{"#s": "status"}, unmet)
 }
 
 // checkStatus requires that a tenant still has the status of t.
@@ -122,6 +142,13 @@ type tenantItem struct {
 	Profile     profileItem       `dynamodbav:"profile"`
 	MetaData    string            `dynamodbav:"meta_data"`
 	Secret      *tenant.SecretRef `dynamodbav:"secret,omitempty"`
+	Former      *formerItem       `dynamodbav:"former,omitempty"`
+}
+
+// A formerItem is what a tenant was that is being deleted.
+type formerItem struct {
+	Status tenant.Status `dynamodbav:"status"`
+	Reason *string       `dynamodbav:"reason,omitempty"`
 }
 
 type profileItem struct {
@@ -154,6 +181,7 @@ type profileItem struct {
 	Database              *string           `dynamodbav:"database,omitempty"`
 	MongoDatabase         *string           `dynamodbav:"mongo_database,omitempty"`
 	SchemaVersion         int               `dynamodbav:"schema_version"`
+	PurgeAt               *time.Time        `dynamodbav:"purge_at,omitempty"`
 	CreatedAt             time.Time         `dynamodbav:"created_at"`
 	UpdatedAt             time.Time         `dynamodbav:"updated_at"`
 }
@@ -168,6 +196,7 @@ func newTenantItem(t tenant.Tenant) tenantItem {
 		Profile:     newProfileItem(t),
 		MetaData:    t.MetaData,
 		Secret:      t.Secret,
+		Former:      (*formerItem)(t.Former),
 	}
 }
 
@@ -182,13 +211,13 @@ func newProfileItem(t tenant.Tenant) profileItem {
 		HIPAAEnabled: t.HIPAAEnabled, PCIEnabled: t.PCIEnabled, DataEncryptionEnabled: t.DataEncryptionEnabled,
 		RetentionDays: t.RetentionDays, WebhookURL: t.WebhookURL, WebhookTimeoutSeconds: t.WebhookTimeoutSeconds,
 		Isolation: t.Isolation, Database: t.Database, MongoDatabase: t.MongoDatabase, SchemaVersion: t.SchemaVersion,
-		CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt,
+		PurgeAt: t.PurgeAt, CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt,
 	}
 }
 
 func (i tenantItem) tenant() tenant.Tenant {
 	t := i.Profile.tenant()
-	t.MetaData, t.Secret, t.Number, t.Version = i.MetaData, i.Secret, i.N, i.Version
+	t.MetaData, t.Secret, t.Former, t.Number, t.Version = i.MetaData, i.Secret, (*tenant.Former)(i.Former), i.N, i.Version
 	return t
 }
 
@@ -203,7 +232,7 @@ func (i profileItem) tenant() tenant.Tenant {
 		HIPAAEnabled: i.HIPAAEnabled, PCIEnabled: i.PCIEnabled, DataEncryptionEnabled: i.DataEncryptionEnabled,
 		RetentionDays: i.RetentionDays, WebhookURL: i.WebhookURL, WebhookTimeoutSeconds: i.WebhookTimeoutSeconds,
 		Isolation: i.Isolation, Database: i.Database, MongoDatabase: i.MongoDatabase, SchemaVersion: i.SchemaVersion,
-		CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
+		PurgeAt: i.PurgeAt, CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
 	}
 }
 

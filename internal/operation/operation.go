@@ -51,6 +51,8 @@ type Operation struct {
 	// Secret names the secret that holds the passwords of the request, or is ""
 	// where there were none.
 	Secret string
+	// NotBefore is when its work may begin. The zero value is at once.
+	NotBefore time.Time
 	// DueAt is when the sweeper looks whether the operation still goes on.
 	DueAt   time.Time
 	Version int64

@@ -59,6 +59,17 @@ func (s *Inventory) TenantSecrets(ctx context.Context, age time.Duration, use fu
 	})
 }
 
+// OfTenant returns the names of the secrets that were made for a tenant. One that
+// was made a moment ago may be missing.
+func (s *Inventory) OfTenant(ctx context.Context, id identity.TenantID) ([]string, error) {
+	var names []string
+	err := s.list(ctx, tenantPrefix(s.stack)+string(id)+"/", func(_, name string, _ time.Time) (bool, error) {
+		names = append(names, name)
+		return true, nil
+	})
+	return names, err
+}
+
 // list calls use with each secret that has the prefix, the newest first, and with
 // whose it is by the next part of its name, until use says that it is enough.
 func (s *Inventory) list(ctx context.Context, prefix string, use func(id, name string, made time.Time) (bool, error)) error {

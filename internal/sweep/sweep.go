@@ -126,7 +126,11 @@ func (s *Sweeper) operation(ctx context.Context, id operation.ID, now time.Time)
 	if started && !running {
 		return s.recover(ctx, workflow, o, now)
 	}
-	if err := s.postpone(ctx, o, now.Add(work.LookAgainIn)); err != nil || started {
+	again := now.Add(work.LookAgainIn)
+	if started && o.NotBefore.After(now) {
+		again = o.NotBefore.Add(work.LookAgainIn) // it waits until then
+	}
+	if err := s.postpone(ctx, o, again); err != nil || started {
 		return err
 	}
 	return workflow.Start(ctx, o)

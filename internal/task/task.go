@@ -59,6 +59,11 @@ func Step(runner *work.Runner, step work.TwoWayStep) Handler {
 	})
 }
 
+// Apply serves a step that has no way back.
+func Apply(runner *work.Runner, step work.Step) Handler {
+	return Do(func(ctx context.Context, t work.Task) error { return runner.Apply(ctx, step, t) })
+}
+
 // Do serves whatever is done in one way only.
 func Do(do func(context.Context, work.Task) error) Handler {
 	return named(func(ctx context.Context, in Input) error { return do(ctx, in.task()) })
@@ -93,7 +98,7 @@ func named(f func(context.Context, Input) error) Handler {
 			return struct{}{}, nil
 		}
 		attributes := []any{"operation_id", in.OperationID, "attempt", in.Attempt, "action", in.Action, "error", err}
-		if errors.Is(err, operation.ErrNotReady) {
+		if errors.Is(err, operation.ErrNotReady) || errors.Is(err, operation.ErrNotDue) {
 			slog.InfoContext(ctx, "step not ready", attributes...)
 		} else {
 			slog.ErrorContext(ctx, "step failed", attributes...)

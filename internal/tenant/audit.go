@@ -37,6 +37,7 @@ var audited = []audit.Field[Tenant]{
 	{Name: "database", Value: func(t Tenant) any { return value(t.Database) }},
 	{Name: "mongo_database", Value: func(t Tenant) any { return value(t.MongoDatabase) }},
 	{Name: "schema_version", Value: func(t Tenant) any { return t.SchemaVersion }},
+	{Name: "purge_at", Value: func(t Tenant) any { return value(t.PurgeAt) }},
 }
 
 // Changes returns what is different between two versions of a tenant, as

@@ -46,15 +46,21 @@ func (s Status) CanBecome(next Status) error {
 	if slices.Contains(transitions[s], next) {
 		return nil
 	}
-	allowed := make([]string, len(transitions[s]))
-	for i, status := range transitions[s] {
-		allowed[i] = string(status)
-	}
+	allowed := s.next()
 	return &fault.Error{
 		Kind:    fault.IllegalTransition,
 		Detail:  "a tenant that is " + string(s) + " cannot become " + string(next) + "; it can become " + orNothing(strings.Join(allowed, ", ")),
 		Members: map[string]any{"status_from": string(s), "status_to": string(next), "allowed": allowed},
 	}
+}
+
+// next returns what the status can become.
+func (s Status) next() []string {
+	next := make([]string, len(transitions[s]))
+	for i, status := range transitions[s] {
+		next[i] = string(status)
+	}
+	return next
 }
 
 func orNothing(list string) string {

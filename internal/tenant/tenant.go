@@ -50,6 +50,11 @@ type Tenant struct {
 	// it has neither.
 	Secret *SecretRef
 
+	// PurgeAt is when the tenant may be taken apart, and Former what it was before
+	// it was to be deleted. Both are nil unless it is.
+	PurgeAt *time.Time
+	Former  *Former
+
 	CreatedAt time.Time
 	UpdatedAt time.Time
 

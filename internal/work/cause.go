@@ -20,14 +20,18 @@ type Cause struct {
 var (
 	Internal = Cause{"internal", "internal error; the log of the step's function has the cause"}
 	NotReady = Cause{"not-ready", "what the step makes or removes was not ready in time"}
+	NotDue   = Cause{"not-due", "it is too early for the operation"}
 	Dead     = Cause{"workflow-dead", "the workflow ended without finishing the operation"}
 )
 
 // NewCause returns what may be told of an error: that of a fault, and nothing of
 // any other.
 func NewCause(err error) Cause {
-	if errors.Is(err, operation.ErrNotReady) {
+	switch {
+	case errors.Is(err, operation.ErrNotReady):
 		return NotReady
+	case errors.Is(err, operation.ErrNotDue):
+		return NotDue
 	}
 	f, ok := errors.AsType[*fault.Error](err)
 	if !ok {

@@ -24,6 +24,7 @@ const (
 // calls it. It returns the tenant as it is then.
 type Ending struct {
 	Action audit.Action
+	Target audit.Target // of the action; the tenant unless it is set
 	Tenant func(o operation.Operation, t tenant.Tenant, now time.Time) (tenant.Tenant, error)
 }
 
@@ -115,7 +116,8 @@ func (r *Runner) end(ctx context.Context, before operation.Operation, e Ending, 
 	if err != nil {
 		return before, err
 	}
-	told := Origin(before).Did(e.Action, before.TenantID, tenant.Target(before.TenantID), tenant.Changes(tBefore, tAfter)...)
+	target := cmp.Or(e.Target, tenant.Target(before.TenantID))
+	told := Origin(before).Did(e.Action, before.TenantID, target, tenant.Changes(tBefore, tAfter)...)
 	if err := r.operations.SaveWithTenant(ctx, before, after, tBefore, tAfter, told, nil); err != nil {
 		return before, Transient(fmt.Errorf("end operation %s: %w", before.ID, err))
 	}

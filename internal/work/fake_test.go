@@ -38,16 +38,21 @@ type process struct {
 	mu    sync.Mutex
 	fakes sync.Mutex // one call of them at a time
 	calls []string
+	// at is what the process does, and places what it did at each of the calls.
+	at     string
+	places []string
 	// decide says what becomes of a call by its name and its number, which counts
 	// from 1; nil lets all pass.
 	decide func(name string, n int) fate
 	kill   context.CancelFunc
 }
 
-// start returns the context of a new process, and what ends it.
-func (p *process) start(ctx context.Context) (context.Context, context.CancelFunc) {
+// start returns the context of a new process that does something, and what ends
+// it.
+func (p *process) start(ctx context.Context, at string) (context.Context, context.CancelFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.at = at
 	ctx, p.kill = context.WithCancel(ctx)
 	return ctx, p.kill
 }
@@ -55,7 +60,7 @@ func (p *process) start(ctx context.Context) (context.Context, context.CancelFun
 // call makes a call, as far as it gets.
 func (p *process) call(ctx context.Context, name string, do func() error) error {
 	p.mu.Lock()
-	p.calls = append(p.calls, name)
+	p.calls, p.places = append(p.calls, name), append(p.places, p.at)
 	end, kill := fate(""), p.kill
 	if p.decide != nil {
 		end = p.decide(name, len(p.calls))
@@ -94,10 +99,11 @@ func (p *process) fake(ctx context.Context, name string, do func() error) error 
 type databases struct {
 	*process
 	tables map[string]*table
-	slow   bool // whether they never become active
+	slow   bool // whether they never come to be active or gone
 }
 
 type table struct {
+	tenant    identity.TenantID
 	operation operation.ID
 	state     string // creating, active or deleting
 }
@@ -109,7 +115,7 @@ func (d *databases) Create(ctx context.Context, t tenant.Tenant, id operation.ID
 		made := d.tables[d.Name(t)]
 		switch {
 		case made == nil:
-			d.tables[d.Name(t)] = &table{id, "creating"}
+			d.tables[d.Name(t)] = &table{t.ID, id, "creating"}
 			return operation.ErrNotReady
 		case made.operation != id:
 			return fault.New(fault.Conflict, "there is a table %s already", d.Name(t))
@@ -126,17 +132,27 @@ func (d *databases) Create(ctx context.Context, t tenant.Tenant, id operation.ID
 
 func (d *databases) Delete(ctx context.Context, t tenant.Tenant, id operation.ID) error {
 	return d.fake(ctx, "DeleteTable", func() error {
-		made := d.tables[d.Name(t)]
-		switch {
-		case made == nil || made.operation != id:
-			return nil
-		case made.state == "deleting":
-			delete(d.tables, d.Name(t))
-			return nil
-		}
-		made.state = "deleting"
-		return operation.ErrNotReady
+		return d.remove(d.Name(t), func(made *table) bool { return made.operation == id })
 	})
+}
+
+func (d *databases) Remove(ctx context.Context, t tenant.Tenant) error {
+	return d.fake(ctx, "DeleteTable", func() error {
+		return d.remove(d.Name(t), func(made *table) bool { return made.tenant == t.ID })
+	})
+}
+
+func (d *databases) remove(name string, ours func(*table) bool) error {
+	made := d.tables[name]
+	switch {
+	case made == nil || !ours(made):
+		return nil
+	case made.state == "deleting" && !d.slow:
+		delete(d.tables, name)
+		return nil
+	}
+	made.state = "deleting"
+	return operation.ErrNotReady
 }
 
 // weakPassword is one that the directory does not take.
@@ -275,9 +291,23 @@ func (i inventory) TenantSecrets(_ context.Context, _ time.Duration, use func(id
 	return nil
 }
 
+func (i inventory) OfTenant(ctx context.Context, id identity.TenantID) (names []string, err error) {
+	return names, i.vault.fake(ctx, "ListSecrets", func() error {
+		for _, name := range slices.Sorted(maps.Keys(i.credentials.secrets)) {
+			if strings.HasPrefix(name, string(id)+"/") {
+				names = append(names, name)
+			}
+		}
+		return nil
+	})
+}
+
 func (i inventory) Drop(ctx context.Context, name string) error {
-	delete(i.credentials.secrets, name)
-	return i.vault.Drop(ctx, name)
+	return i.vault.fake(ctx, "DeleteSecret", func() error {
+		delete(i.credentials.secrets, name)
+		delete(i.vault.secrets, name)
+		return nil
+	})
 }
 
 // machine is executions by their names: whether they run.
@@ -303,6 +333,15 @@ func (m *machine) State(ctx context.Context, o operation.Operation) (started, ru
 		return nil
 	})
 	return started, running, err
+}
+
+func (m *machine) Stop(ctx context.Context, o operation.Operation) error {
+	return m.fake(ctx, "StopExecution", func() error {
+		if m.running[execution(o)] {
+			m.running[execution(o)] = false
+		}
+		return nil
+	})
 }
 
 // due is work that every sweep finds due.

@@ -48,7 +48,7 @@ func TestFailures(t *testing.T) {
 	}{
 		"another's table": {
 			prepare: func(w *world, _ *provisioning.Request) {
-				w.databases.tables["table-"+w.slug] = &table{"other", "active"}
+				w.databases.tables["table-"+w.slug] = &table{"other", "other", "active"}
 			},
 			mend: func(w *world) { delete(w.databases.tables, "table-"+w.slug) },
 			want: operation.Failure{

@@ -97,6 +97,18 @@ func Again(o operation.Operation) operation.Operation {
 	return o
 }
 
+// Past returns an operation that goes on as it is after a step that took one
+// transaction.
+func Past(o operation.Operation, step string, now time.Time) operation.Operation {
+	o.Steps = slices.Clone(o.Steps)
+	if s := o.Step(step); begin(s, now) {
+		succeed(s, now)
+	}
+	o.State, o.DueAt = operation.Running, now.Add(StepWithin)
+	o.Version++
+	return o
+}
+
 // ChangeTenant changes a tenant while an operation runs on it. Nobody else may,
 // but for a late duplicate of the same step.
 func ChangeTenant(ctx context.Context, tenants tenant.Store, o operation.Operation, action audit.Action, edit func(*tenant.Tenant)) error {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda/messages"
 	jsonx "github.com/go-json-experiment/json"
@@ -21,9 +22,9 @@ import (
 type definition struct {
 	StartAt string
 	States  map[string]struct {
-		Type, Resource, Next string
-		Parameters           map[string]any
-		Retry                []struct {
+		Type, TimestampPath, Resource, Next string
+		Parameters                          map[string]any
+		Retry                               []struct {
 			ErrorEquals []string
 			MaxAttempts int
 		}
@@ -31,9 +32,9 @@ type definition struct {
 	}
 }
 
-func readDefinition(t *testing.T) definition {
+func readDefinition(t *testing.T, name string) definition {
 	t.Helper()
-	text, err := os.ReadFile("../../infra/workflows/provision.asl.json")
+	text, err := os.ReadFile("../../infra/workflows/" + name + ".asl.json") //nolint:gosec // of this repository
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,14 +45,13 @@ func readDefinition(t *testing.T) definition {
 	return d
 }
 
-// A workflow runs the state machine, without waiting.
+// A workflow runs the state machine, a thousand times as fast.
 type workflow struct {
 	definition
 	*process
 	handlers map[string]task.Handler // by the placeholder of their function
 	// stopped ends the execution where a process dies.
 	stopped bool
-	at      string // the state that it is in
 }
 
 // The ends of an execution.
@@ -59,6 +59,7 @@ const (
 	succeeded = "SUCCEEDED"
 	failed    = "FAILED"
 	aborted   = "ABORTED"
+	waiting   = "RUNNING"
 )
 
 // run runs an execution to its end.
@@ -66,9 +67,15 @@ func (w *workflow) run(ctx context.Context, input map[string]any) string {
 	data := maps.Clone(input)
 	for name := w.StartAt; name != ""; {
 		state := w.States[name]
-		w.at = name
-		if state.Type == "Fail" {
+		switch state.Type {
+		case "Fail":
 			return failed
+		case "Wait":
+			if until, err := time.Parse(time.RFC3339, data[strings.TrimPrefix(state.TimestampPath, "$.")].(string)); err != nil || time.Now().Before(until) {
+				return waiting
+			}
+			name = state.Next
+			continue
 		}
 		code, cause, killed := w.try(ctx, name, data)
 		switch {
@@ -91,7 +98,7 @@ func (w *workflow) try(ctx context.Context, name string, data map[string]any) (c
 	state := w.States[name]
 	tried := make([]int, len(state.Retry))
 	for {
-		code, cause, killed = w.invoke(ctx, w.handlers[state.Resource], parameters(state.Parameters, data))
+		code, cause, killed = w.invoke(ctx, name, w.handlers[state.Resource], parameters(state.Parameters, data))
 		if code == "" || killed && w.stopped {
 			return code, cause, killed
 		}
@@ -106,11 +113,15 @@ func (w *workflow) try(ctx context.Context, name string, data map[string]any) (c
 			return code, cause, killed
 		}
 		tried[i]++
+		select {
+		case <-time.After(min(time.Duration(tried[i])*time.Millisecond, 10*time.Millisecond)):
+		case <-ctx.Done():
+		}
 	}
 }
 
 // invoke runs a function in a process of its own.
-func (w *workflow) invoke(ctx context.Context, h task.Handler, input map[string]any) (code, cause string, killed bool) {
+func (w *workflow) invoke(ctx context.Context, name string, h task.Handler, input map[string]any) (code, cause string, killed bool) {
 	text, err := json.Marshal(input)
 	if err != nil {
 		return err.Error(), "", false
@@ -119,7 +130,7 @@ func (w *workflow) invoke(ctx context.Context, h task.Handler, input map[string]
 	if err := jsonx.Unmarshal(text, &in); err != nil {
 		return err.Error(), "", false
 	}
-	ctx, end := w.start(ctx)
+	ctx, end := w.start(ctx, name)
 	defer end()
 	_, err = h(ctx, in)
 	if ctx.Err() != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tenantry/tenantry/infra/local/enginetest"
+	"github.com/tenantry/tenantry/internal/deprovisioning"
 	"github.com/tenantry/tenantry/internal/dynamo"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/idempotency"
@@ -62,6 +63,12 @@ type world struct {
 	steps    []work.TwoWayStep
 	sweeper  *sweep.Sweeper
 	workflow *workflow
+
+	deleter     *deprovisioning.Deleter
+	restorer    *deprovisioning.Restorer
+	reviver     *deprovisioning.Retrier
+	purger      *deprovisioning.Runner
+	deprovision *workflow
 
 	slug        string
 	tenantID    identity.TenantID
@@ -108,16 +115,17 @@ func newWorld(t *testing.T, tableName string) *world {
 		Inventory: inventory{w.vault, w.credentials},
 		Workflows: map[operation.Kind]sweep.Workflow{
 			operation.Provision:   provisioning.Workflow{Machine: w.machine, Runner: w.runner, Steps: w.steps},
-			operation.Deprovision: nil,
+			operation.Deprovision: deprovisioning.Workflow{Machine: w.machine, Operations: w.operations},
 		},
 	}
-	w.workflow = &workflow{definition: readDefinition(t), process: p, handlers: map[string]task.Handler{
+	w.workflow = &workflow{definition: readDefinition(t, "provision"), process: p, handlers: map[string]task.Handler{
 		"${ProvisioningDatabase}": task.Step(w.runner.Runner, w.steps[0]),
 		"${ProvisioningIdentity}": task.Step(w.runner.Runner, w.steps[1]),
 		"${ProvisioningSip}":      task.Step(w.runner.Runner, w.steps[2]),
 		"${ProvisioningActivate}": task.Do(func(ctx context.Context, t work.Task) error { return w.runner.Activate(ctx, w.vault, t) }),
 		"${ProvisioningFail}":     task.Fail(w.runner.Fail),
 	}}
+	w.deprovisions(stored)
 	return w
 }
 
@@ -159,7 +167,7 @@ var platformAdmin = identity.Caller{Subject: "admin", Role: identity.PlatformAdm
 // request asks for a tenant in a process of its own.
 func (w *world) request(r provisioning.Request) (provisioning.Result, error) {
 	w.Helper()
-	ctx, end := w.start(w.Context())
+	ctx, end := w.start(w.Context(), "Request")
 	defer end()
 	result, err := w.service.Request(ctx, platformAdmin, r, nil)
 	id, err2 := dynamo.NewOperations(w.table.table()).Running(w.Context(), w.tenantID)
@@ -172,7 +180,7 @@ func (w *world) request(r provisioning.Request) (provisioning.Result, error) {
 
 // retry runs the operation again.
 func (w *world) retry(n work.NewPasswords) error {
-	ctx, end := w.start(w.Context())
+	ctx, end := w.start(w.Context(), "Retry")
 	defer end()
 	_, err := w.retrier.Retry(ctx, platformAdmin, w.operationID, n, noReceipt)
 	return err
@@ -189,8 +197,12 @@ func (w *world) execute() string {
 	if !w.machine.running[name] {
 		return ""
 	}
-	end := w.workflow.run(w.Context(), map[string]any{"operation_id": o.ID, "attempt": o.Attempt})
-	w.machine.running[name] = false
+	input, runs := map[string]any{"operation_id": o.ID, "attempt": o.Attempt}, w.workflow
+	if o.Kind == operation.Deprovision {
+		input["purge_at"], runs = o.NotBefore.Format(time.RFC3339), w.deprovision
+	}
+	end := runs.run(w.Context(), input)
+	w.machine.running[name] = end == waiting
 	return end
 }
 
@@ -200,7 +212,7 @@ func (w *world) sweep() error {
 	if o := w.operation(); o.ID != "" && o.State != operation.Failed {
 		w.save(func(o *operation.Operation) { o.DueAt = time.Now().Add(-time.Second) })
 	}
-	ctx, end := w.start(w.Context())
+	ctx, end := w.start(w.Context(), "Sweeper")
 	defer end()
 	w.due.operations = nil
 	if w.operationID != "" {

@@ -46,6 +46,7 @@ func TestReadmeStory(t *testing.T) {
 		`"role":"owner"`, `"name":"Analytical Engines Ltd"`, `"billing_plan":"business"`, // sign up
 		`"state":"succeeded"`, `"max_agents":250`, // provision
 		`"status":"suspended"`,                      // update
+		"\nsuspended\ncancelled\n",                  // delete and restore
 		`remove or rename the table`, `"attempt":2`, // fail, mend, retry
 	} {
 		if !strings.Contains(out.String(), want) {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tenantry/tenantry/infra/local/cloud"
+	"github.com/tenantry/tenantry/infra/local/stack"
 )
 
 // A wanted is a tenant that a platform admin asks for, with everything.
@@ -41,7 +42,7 @@ func want(c *client) *wanted {
 func (w *wanted) left() []string {
 	w.t.Helper()
 	var found []string
-	tables, err := dynamodb.NewFromConfig(awsConfig(common)).ListTables(w.t.Context(), &dynamodb.ListTablesInput{})
+	tables, err := dynamodb.NewFromConfig(awsConfig(w.stack)).ListTables(w.t.Context(), &dynamodb.ListTablesInput{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -50,8 +51,8 @@ func (w *wanted) left() []string {
 			found = append(found, "table")
 		}
 	}
-	users, err := cognitoidentityprovider.NewFromConfig(awsConfig(common)).ListUsers(w.t.Context(), &cognitoidentityprovider.ListUsersInput{
-		UserPoolId: new(common.Info().UserPoolID), Filter: new(fmt.Sprintf("email = %q", w.email)),
+	users, err := cognitoidentityprovider.NewFromConfig(awsConfig(w.stack)).ListUsers(w.t.Context(), &cognitoidentityprovider.ListUsersInput{
+		UserPoolId: new(w.stack.Info().UserPoolID), Filter: new(fmt.Sprintf("email = %q", w.email)),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -59,7 +60,7 @@ func (w *wanted) left() []string {
 	for range users.Users {
 		found = append(found, "account")
 	}
-	for line := range strings.Lines(secretValues(w.t, common)) {
+	for line := range strings.Lines(secretValues(w.t, w.stack)) {
 		switch {
 		case strings.Contains(line, "/tenant/"+w.id):
 			found = append(found, "secret")
@@ -107,6 +108,12 @@ func faults(t *testing.T, decide func(cloud.Call) cloud.Fault) {
 // update sets an attribute of an item of the common stack's table.
 func update(t *testing.T, key, attribute, text string) {
 	t.Helper()
+	updateIn(t, common, key, attribute, text)
+}
+
+// updateIn sets an attribute of an item of a stack's table.
+func updateIn(t *testing.T, s *stack.Stack, key, attribute, text string) {
+	t.Helper()
 	word, _, _ := strings.Cut(key, "#")
 	path := strings.Split(attribute, ".")
 	names := map[string]string{"#a": path[0], "#b": path[len(path)-1]}
@@ -115,8 +122,8 @@ func update(t *testing.T, key, attribute, text string) {
 		expression = "SET #b = :v"
 		delete(names, "#a")
 	}
-	_, err := dynamodb.NewFromConfig(awsConfig(common)).UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
-		TableName: new(common.Info().Table),
+	_, err := dynamodb.NewFromConfig(awsConfig(s)).UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+		TableName: new(s.Info().Table),
 		Key: map[string]types.AttributeValue{
 			"pk": &types.AttributeValueMemberS{Value: key}, "sk": &types.AttributeValueMemberS{Value: word},
 		},
@@ -238,7 +245,7 @@ func TestDeadExecution(t *testing.T) {
 		if c.Service == "cognito-idp" && c.Name == "AdminCreateUser" {
 			once.Do(func() {
 				<-ready
-				stop(t, w.operationID+"-1")
+				stop(t, common, "provision", w.operationID+"-1")
 			})
 		}
 		return cloud.Fault{}
@@ -266,14 +273,18 @@ func TestDeadExecution(t *testing.T) {
 	w.checkActive()
 }
 
-// stop stops an execution of the common stack.
-func stop(t *testing.T, execution string) {
+// stop stops an execution of a workflow.
+func stop(t *testing.T, s *stack.Stack, workflow, execution string) {
 	t.Helper()
-	arn := fmt.Sprintf("arn:aws:states:%s:123456789012:execution:%s-provision:%s", common.Info().Region, common.Info().StackName, execution)
-	_, err := sfn.NewFromConfig(awsConfig(common)).StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: &arn})
+	arn := executionARN(s, workflow, execution)
+	_, err := sfn.NewFromConfig(awsConfig(s)).StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: &arn})
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+func executionARN(s *stack.Stack, workflow, execution string) string {
+	return fmt.Sprintf("arn:aws:states:%s:123456789012:execution:%s-%s:%s", s.Info().Region, s.Info().StackName, workflow, execution)
 }
 
 // TestTwoAccountsOneAddress has two people sign up with one e-mail address at

@@ -27,6 +27,7 @@ type workflow struct {
 
 type state struct {
 	Type           string
+	TimestampPath  string
 	Resource       string
 	Parameters     map[string]any
 	ResultPath     json.RawMessage
@@ -50,15 +51,24 @@ type retrier struct {
 
 func (s state) applies() bool { return s.Parameters["action"] == "apply" }
 
-// provision returns the workflow that makes tenants.
-func provision(t *testing.T) workflow {
+// workflows returns the state machines by their logical ids.
+func workflows(t *testing.T) map[string]workflow {
 	t.Helper()
-	all := project(t).Resources()
-	i := slices.IndexFunc(all, func(r *Resource) bool { return r.Type == StateMachineType && r.ID == "Provision" })
-	if i < 0 {
-		t.Fatal("there is no state machine Provision")
+	all := map[string]workflow{}
+	for _, r := range project(t).Resources() {
+		if r.Type == StateMachineType {
+			all[r.ID] = readWorkflow(t, r)
+		}
 	}
-	text, err := os.ReadFile(filepath.Join(projectRoot, value(all[i].props, "DefinitionUri").Value))
+	if len(all) == 0 {
+		t.Fatal("there are no state machines")
+	}
+	return all
+}
+
+func readWorkflow(t *testing.T, r *Resource) workflow {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(projectRoot, value(r.props, "DefinitionUri").Value))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +76,7 @@ func provision(t *testing.T) workflow {
 	if err := json.Unmarshal(text, &w); err != nil {
 		t.Fatal(err)
 	}
-	substitutions, err := entries(value(all[i].props, "DefinitionSubstitutions"))
+	substitutions, err := entries(value(r.props, "DefinitionSubstitutions"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,10 +112,17 @@ func (w workflow) undoes(function string) bool {
 // TestTasksOutlastTheirFunctions finds tasks that give up while their function
 // still runs.
 func TestTasksOutlastTheirFunctions(t *testing.T) {
-	w, functions := provision(t), map[string]*Resource{}
+	functions := map[string]*Resource{}
 	for _, r := range functionsByDir(t) {
 		functions[r.ID] = r
 	}
+	for _, w := range workflows(t) {
+		w.checkTimeouts(t, functions)
+	}
+}
+
+func (w workflow) checkTimeouts(t *testing.T, functions map[string]*Resource) {
+	t.Helper()
 	for name, s := range w.States {
 		if s.Type != "Task" {
 			continue
@@ -128,7 +145,13 @@ func TestTasksOutlastTheirFunctions(t *testing.T) {
 // TestTasksAreRetried finds tasks that do not try again what may pass, or try at
 // the same time as others, or try again what is final.
 func TestTasksAreRetried(t *testing.T) {
-	w := provision(t)
+	for _, w := range workflows(t) {
+		w.checkRetries(t)
+	}
+}
+
+func (w workflow) checkRetries(t *testing.T) {
+	t.Helper()
 	for name, s := range w.States {
 		if s.Type != "Task" {
 			continue
@@ -153,7 +176,7 @@ func TestTasksAreRetried(t *testing.T) {
 // TestProvisioningIsUndone finds steps whose failure does not lead back over all
 // steps so far to a failed operation.
 func TestProvisioningIsUndone(t *testing.T) {
-	w := provision(t)
+	w := workflows(t)["Provision"]
 	path := w.path(t, w.StartAt)
 	if !w.States[path[len(path)-1]].End {
 		t.Errorf("%v does not end the workflow", path)
@@ -185,5 +208,36 @@ func TestProvisioningIsUndone(t *testing.T) {
 		if last := w.States[back[len(back)-1]]; last.Type != "Fail" {
 			t.Errorf("a failure of %s does not fail the workflow", name)
 		}
+	}
+}
+
+// TestDeprovisioningGoesOn finds steps whose failure does not lead to a failed
+// operation; and the first, before which nothing is removed, must not give up.
+func TestDeprovisioningGoesOn(t *testing.T) {
+	w := workflows(t)["Deprovision"]
+	path := w.path(t, w.StartAt)
+	if diff := cmp.Diff([]string{"Wait", "Begin", "Agents", "Credentials", "Accounts", "Database", "Finish"}, path); diff != "" {
+		t.Fatalf("the steps (-want +got):\n%s", diff)
+	}
+	if wait := w.States["Wait"]; wait.Type != "Wait" || wait.TimestampPath != "$.purge_at" {
+		t.Errorf("it begins with %+v", wait)
+	}
+	begin := w.States["Begin"]
+	if begin.Catch != nil {
+		t.Errorf("Begin gives up for %+v", begin.Catch)
+	}
+	for _, r := range begin.Retry {
+		if r.MaxAttempts == nil || *r.MaxAttempts != 99999999 { // as many as there may be
+			t.Errorf("Begin gives up after %v: %+v", r.ErrorEquals, r)
+		}
+	}
+	for _, name := range path[2:] {
+		s := w.States[name]
+		if len(s.Catch) != 1 || !slices.Equal(s.Catch[0].ErrorEquals, []string{"States.ALL"}) || s.Catch[0].ResultPath != "$.failure" || s.Catch[0].Next != "MarkFailed" {
+			t.Errorf("%s does not catch every error as $.failure: %+v", name, s.Catch)
+		}
+	}
+	if diff := cmp.Diff([]string{"MarkFailed", "Failed"}, w.path(t, "MarkFailed")); diff != "" || w.States["Failed"].Type != "Fail" {
+		t.Errorf("what follows on a failure (-want +got):\n%s", diff)
 	}
 }
