@@ -19,5 +19,5 @@ func wire(cfg aws.Config, env *boot.Env) api.Operation {
 	table := dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME"))
 	service := agent.NewService(dynamo.NewAgents(table), dynamo.NewTenants(table))
 	hashKey := secret.NewValue(secretsmanager.NewFromConfig(cfg), env.String("HASH_KEY_ARN"))
-	return api.CreateAgent(service, dynamo.NewOperations(table), dynamo.NewRecords(table), hashKey.Bytes)
+	return api.CreateAgent(service, dynamo.NewOperations(table), dynamo.NewRecords(table), hashKey.Bytes).Guarded(dynamo.NewImpersonations(table))
 }

@@ -16,5 +16,5 @@ func main() { boot.HTTP(wire) }
 func wire(cfg aws.Config, env *boot.Env) api.Operation {
 	table := dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME"))
 	service := agent.NewService(dynamo.NewAgents(table), dynamo.NewTenants(table))
-	return api.DeleteAgent(service, dynamo.NewOperations(table))
+	return api.DeleteAgent(service, dynamo.NewOperations(table)).Guarded(dynamo.NewImpersonations(table))
 }

@@ -14,5 +14,5 @@ func main() { boot.HTTP(wire) }
 
 func wire(cfg aws.Config, env *boot.Env) api.Operation {
 	table := dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME"))
-	return api.GetAgent(dynamo.NewAgents(table), dynamo.NewTenants(table))
+	return api.GetAgent(dynamo.NewAgents(table), dynamo.NewTenants(table)).Guarded(dynamo.NewImpersonations(table))
 }

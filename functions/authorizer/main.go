@@ -19,5 +19,10 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, authorizer.Reques
 	table := dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME"))
 	audience := token.Audience{Issuer: env.String("ISSUER"), ClientID: env.String("CLIENT_ID")}
 	keys := token.NewKeys(env.String("JWKS_URL"))
-	return authorizer.New(token.NewVerifier(audience, keys), dynamo.NewUsers(table))
+	return authorizer.New(authorizer.Stores{
+		Tokens:         token.NewVerifier(audience, keys),
+		Users:          dynamo.NewUsers(table),
+		Keys:           dynamo.NewAPIKeys(table),
+		Impersonations: dynamo.NewImpersonations(table),
+	})
 }

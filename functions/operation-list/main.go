@@ -17,5 +17,5 @@ func main() { boot.HTTP(wire) }
 func wire(cfg aws.Config, env *boot.Env) api.Operation {
 	table := dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME"))
 	hashKey := secret.NewValue(secretsmanager.NewFromConfig(cfg), env.String("HASH_KEY_ARN"))
-	return api.ListOperations(dynamo.NewOperations(table), dynamo.NewTenants(table), api.NewCursors(hashKey.Bytes))
+	return api.ListOperations(dynamo.NewOperations(table), dynamo.NewTenants(table), api.NewCursors(hashKey.Bytes)).Guarded(dynamo.NewImpersonations(table))
 }

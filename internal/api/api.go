@@ -131,18 +131,20 @@ func (op Operation) admit(ctx context.Context, r *Request) error {
 		return credentialFault(fault.TokenExpired)
 	case r.Caller.Anonymous():
 		return fault.New(fault.Unauthenticated, "send a token in the header Authorization: Bearer …")
+	case !op.Allow.Allows(r.Caller):
+		return op.refusal(r.Caller)
 	case r.Caller.Impersonation != nil:
-		if err := op.admitImpersonation(ctx, r); err != nil {
-			return err
-		}
+		return op.admitImpersonation(ctx, r)
 	}
-	if op.Allow.Allows(r.Caller) {
-		return nil
-	}
-	if scope := op.Allow.Scope(); r.Caller.Role == identity.Service && scope != "" {
+	return nil
+}
+
+// refusal says why somebody may not call the operation.
+func (op Operation) refusal(c identity.Caller) error {
+	if scope := op.Allow.Scope(); c.Role == identity.Service && scope != "" {
 		return fault.New(fault.Forbidden, "your key lacks the scope %s", scope)
 	}
-	return fault.New(fault.Forbidden, "your role, %s, may not do this", r.Caller.Role)
+	return fault.New(fault.Forbidden, "your role, %s, may not do this", c.Role)
 }
 
 // admitImpersonation fails unless the impersonation goes on, and may be used for

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/tenantry/tenantry/internal/account"
 	"github.com/tenantry/tenantry/internal/fault"
@@ -44,6 +45,7 @@ func GetMe(users UserGetter, tenants OwnedTenantGetter) Operation {
 			return OK(meView{
 				UserID: u.ID, Username: u.Username, Email: u.Email,
 				OwnerID: owner, TenantID: orNull(u.TenantID), Role: u.Role,
+				Impersonation: r.impersonation(),
 			}), nil
 		},
 	}
@@ -73,5 +75,22 @@ type meView struct {
 	OwnerID       *identity.UserID   `json:"owner_id"`
 	TenantID      *identity.TenantID `json:"tenant_id"`
 	Role          identity.Role      `json:"role"`
-	Impersonation *struct{}          `json:"impersonation"`
+	Impersonation *proxyView         `json:"impersonation"`
+}
+
+// proxyView is the session in which somebody else acts as the caller.
+type proxyView struct {
+	ID        string          `json:"id"`
+	ActorID   identity.UserID `json:"actor_id"`
+	Mode      identity.Mode   `json:"mode"`
+	ExpiresAt timestamp       `json:"expires_at"`
+}
+
+// impersonation returns the session that the request belongs to, or nil.
+func (r *Request) impersonation() *proxyView {
+	i := r.Caller.Impersonation
+	if i == nil {
+		return nil
+	}
+	return &proxyView{i.ID, i.Actor, i.Mode, timestamp(time.Unix(r.expiresAt, 0))}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/idempotency"
+	"github.com/tenantry/tenantry/internal/identity"
 )
 
 const maxKey = 255
@@ -53,7 +54,7 @@ func (i *Idempotency) once(ctx context.Context, op Operation, r *Request) (*Resp
 	if err != nil {
 		return nil, err
 	}
-	r.once = &onceOnly{idempotency.Scope{Caller: string(r.Caller.Subject), Route: op.Name + " " + r.URI, Key: key}, hash}
+	r.once = &onceOnly{idempotency.Scope{Caller: idempotencyCaller(r.Caller), Route: op.Name + " " + r.URI, Key: key}, hash}
 	resp, err := i.replay(ctx, r.once)
 	if !errors.Is(err, fault.NotFound) {
 		return resp, err
@@ -69,6 +70,15 @@ func (i *Idempotency) once(ctx context.Context, op Operation, r *Request) (*Resp
 		return replayed, err2
 	}
 	return resp, err
+}
+
+// idempotencyCaller names whoever chose a key. Somebody who acts for a user does not
+// share the user's keys.
+func idempotencyCaller(c identity.Caller) string {
+	if c.Impersonation != nil {
+		return string(c.Subject) + " in " + c.Impersonation.ID
+	}
+	return string(c.Subject)
 }
 
 // replay answers what was answered before, or fails with fault.NotFound.

@@ -140,6 +140,23 @@ func (r *Request) link(rel string, limit int, name, value string) string {
 	return "<" + target.String() + `>; rel="` + rel + `"`
 }
 
+// list answers with the part of a list that r asks for by limit and cursor alone.
+func list[T, V any](ctx context.Context, r *Request, c *Cursors, read func(context.Context, page.Window) (page.Page[T], error), view func(T) V) (*Response, error) {
+	p := r.parameters()
+	w, err := c.window(ctx, r, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	all, err := read(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	return listed(ctx, c, r, w, all, view)
+}
+
 // listed answers with a page, and with a link to the next if the list goes on.
 func listed[T, V any](ctx context.Context, c *Cursors, r *Request, w page.Window, list page.Page[T], view func(T) V) (*Response, error) {
 	body, n, err := encodePage(list.Entries, view)

@@ -58,7 +58,7 @@ type RunningFinder interface {
 func UpdateTenant(tenants TenantUpdater, operations RunningFinder) Operation {
 	return Operation{
 		Name:  "UpdateTenant",
-		Allow: identity.Managers(),
+		Allow: identity.Managers().ByProxy(),
 		Handle: func(ctx context.Context, r *Request) (*Response, error) {
 			in, faults, err := Decode[tenantPatch](r)
 			if err != nil {

@@ -24,6 +24,7 @@ var allowed = map[string][]string{
 	"page":        {},
 	"audit":       {"identity"},
 	"conflict":    {"fault"},
+	"opaque":      {},
 
 	// The domain, which knows neither edges nor adapters.
 	"tenant":         {"audit", "conflict", "fault", "identity", "patch"},
@@ -35,17 +36,19 @@ var allowed = map[string][]string{
 	"sweep":          {"fault", "identity", "operation", "tenant", "user", "work"},
 	"deprovisioning": {"audit", "conflict", "fault", "idempotency", "identity", "operation", "sweep", "tenant", "user", "work"},
 	"account":        {"audit", "fault", "identity", "patch", "provisioning", "tenant", "user"},
+	"apikey":         {"audit", "fault", "idempotency", "identity", "opaque"},
+	"impersonation":  {"audit", "fault", "idempotency", "identity", "opaque", "patch", "tenant", "user"},
 
 	// The edges.
-	"api":        {"account", "agent", "deprovisioning", "fault", "idempotency", "identity", "operation", "page", "patch", "provisioning", "tenant", "user", "work"},
-	"authorizer": {"api", "fault", "identity", "token", "user"},
+	"api":        {"account", "agent", "apikey", "deprovisioning", "fault", "idempotency", "identity", "impersonation", "operation", "page", "patch", "provisioning", "tenant", "user", "work"},
+	"authorizer": {"api", "apikey", "fault", "identity", "impersonation", "opaque", "token", "user"},
 	"task":       {"fault", "operation", "work"},
 	"trigger":    {"account", "fault", "identity", "provisioning"},
 	"docs":       {"api", "fault", "identity"},
 
 	// The adapters, which know no edge.
 	"cognito":  {"account", "fault", "identity", "provisioning", "sweep"},
-	"dynamo":   {"agent", "audit", "fault", "idempotency", "identity", "operation", "page", "provisioning", "sweep", "tenant", "user"},
+	"dynamo":   {"agent", "apikey", "audit", "fault", "idempotency", "identity", "impersonation", "opaque", "operation", "page", "provisioning", "sweep", "tenant", "user"},
 	"secret":   {"operation", "provisioning", "tenant", "identity"},
 	"token":    {"fault", "identity"},
 	"workflow": {"operation"},

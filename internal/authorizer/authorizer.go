@@ -6,10 +6,15 @@ package authorizer
 import (
 	"context"
 	"errors"
+	"strings"
+	"time"
 
 	"github.com/tenantry/tenantry/internal/api"
+	"github.com/tenantry/tenantry/internal/apikey"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/impersonation"
+	"github.com/tenantry/tenantry/internal/opaque"
 	"github.com/tenantry/tenantry/internal/token"
 	"github.com/tenantry/tenantry/internal/user"
 )
@@ -41,11 +46,32 @@ type Users interface {
 	Get(ctx context.Context, id identity.UserID) (user.User, error)
 }
 
+// Keys is the store of services' keys.
+type Keys interface {
+	// ByHash returns the key whose token has the hash, or fault.NotFound.
+	ByHash(ctx context.Context, hash opaque.Hash) (apikey.Key, error)
+}
+
+// Impersonations is the store of the sessions in which platform admins act as
+// others.
+type Impersonations interface {
+	// ByHash returns the session whose token has the hash, or fault.NotFound.
+	ByHash(ctx context.Context, hash opaque.Hash) (impersonation.Session, error)
+}
+
+// Stores is where what tokens stand for is kept.
+type Stores struct {
+	Tokens         TokenVerifier
+	Users          Users
+	Keys           Keys
+	Impersonations Impersonations
+}
+
 // New returns a function that finds out who calls. It fails only if it cannot
 // find out.
-func New(tokens TokenVerifier, users Users) func(context.Context, Request) (Answer, error) {
+func New(s Stores) func(context.Context, Request) (Answer, error) {
 	return func(ctx context.Context, r Request) (Answer, error) {
-		caller, err := find(ctx, tokens, users, r)
+		caller, err := s.find(ctx, bearer(r.IdentitySource))
 		if kind := fault.KindOf(err); kind == fault.TokenInvalid || kind == fault.TokenExpired {
 			return Answer{true, api.AuthorizerContext{Problem: kind}}, nil
 		}
@@ -59,12 +85,22 @@ func New(tokens TokenVerifier, users Users) func(context.Context, Request) (Answ
 // errWithdrawn says that a token is no good any more, though it has not expired.
 var errWithdrawn = fault.New(fault.TokenInvalid, "the token was withdrawn")
 
-func find(ctx context.Context, tokens TokenVerifier, users Users, r Request) (api.AuthorizerContext, error) {
-	claims, err := tokens.Verify(ctx, bearer(r.IdentitySource))
+func (s Stores) find(ctx context.Context, token string) (api.AuthorizerContext, error) {
+	switch {
+	case strings.HasPrefix(token, opaque.ServiceKey):
+		return s.service(ctx, opaque.HashOf(token))
+	case strings.HasPrefix(token, opaque.Impersonation):
+		return s.impersonation(ctx, opaque.HashOf(token))
+	}
+	return s.user(ctx, token)
+}
+
+func (s Stores) user(ctx context.Context, token string) (api.AuthorizerContext, error) {
+	claims, err := s.Tokens.Verify(ctx, token)
 	if err != nil {
 		return api.AuthorizerContext{}, err
 	}
-	u, err := users.Get(ctx, claims.Subject)
+	u, err := s.Users.Get(ctx, claims.Subject)
 	if errors.Is(err, fault.NotFound) {
 		return api.AuthorizerContext{Subject: claims.Subject, Role: identity.Applicant, ExpiresAt: claims.Expires.Unix()}, nil
 	}
@@ -75,6 +111,56 @@ func find(ctx context.Context, tokens TokenVerifier, users Users, r Request) (ap
 		return api.AuthorizerContext{}, errWithdrawn
 	}
 	return api.AuthorizerContext{Subject: u.ID, TenantID: u.TenantID, Role: u.Role, ExpiresAt: claims.Expires.Unix()}, nil
+}
+
+func (s Stores) service(ctx context.Context, hash opaque.Hash) (api.AuthorizerContext, error) {
+	k, err := s.Keys.ByHash(ctx, hash)
+	if err != nil {
+		return api.AuthorizerContext{}, goneIsWithdrawn(err)
+	}
+	if k.Expired(time.Now()) {
+		return api.AuthorizerContext{}, fault.New(fault.TokenExpired, "the key has expired")
+	}
+	c := api.AuthorizerContext{Subject: identity.UserID(k.ID), Role: identity.Service, Scopes: k.Scopes, TenantIDs: k.TenantIDs}
+	if k.ExpiresAt != nil {
+		c.ExpiresAt = k.ExpiresAt.Unix()
+	}
+	return c, nil
+}
+
+// impersonation looks at the session and at both its users. Operations look at
+// the session again.
+func (s Stores) impersonation(ctx context.Context, hash opaque.Hash) (api.AuthorizerContext, error) {
+	session, err := s.Impersonations.ByHash(ctx, hash)
+	if err != nil {
+		return api.AuthorizerContext{}, goneIsWithdrawn(err)
+	}
+	actor, err := s.Users.Get(ctx, session.Actor)
+	if err != nil {
+		return api.AuthorizerContext{}, goneIsWithdrawn(err)
+	}
+	if err := session.Admit(time.Now(), actor); err != nil {
+		return api.AuthorizerContext{}, err
+	}
+	u, err := s.Users.Get(ctx, session.Subject)
+	if err != nil {
+		return api.AuthorizerContext{}, goneIsWithdrawn(err)
+	}
+	if u.Disabled || u.TenantID != session.TenantID {
+		return api.AuthorizerContext{}, errWithdrawn
+	}
+	return api.AuthorizerContext{
+		Subject: u.ID, TenantID: u.TenantID, Role: u.Role, ExpiresAt: session.ExpiresAt.Unix(),
+		ImpersonationID: string(session.ID), Actor: session.Actor, Mode: session.Mode,
+	}, nil
+}
+
+// goneIsWithdrawn says of a token that what it stands for is gone.
+func goneIsWithdrawn(err error) error {
+	if errors.Is(err, fault.NotFound) {
+		return errWithdrawn
+	}
+	return err
 }
 
 // bearer returns the token of an Authorization header, or "" if it holds none.

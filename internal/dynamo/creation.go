@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/tenantry/tenantry/internal/fault"
-	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/provisioning"
 	"github.com/tenantry/tenantry/internal/tenant"
@@ -43,9 +42,7 @@ func (s *Tenants) Create(ctx context.Context, c provisioning.Creation) error {
 func (s *Tenants) creation(c provisioning.Creation) *transaction {
 	t := c.Tenant
 	tx := s.begin()
-	if c.Receipt != nil {
-		tx.put(newRecordItem(*c.Receipt), idempotency.ErrRecorded)
-	}
+	tx.receipt(c.Receipt)
 	tx.put(newTenantItem(t), fault.New(fault.Conflict, "there is a tenant %q already", t.ID))
 	tx.put(newCountersItem(t), errLost(t.ID, "counters"))
 	tx.put(reservationItem{key: slugKey(t.Slug), TenantID: t.ID}, fault.New(fault.SlugTaken, "the slug %q is taken", t.Slug))

@@ -10,9 +10,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/tenantry/tenantry/internal/agent"
+	"github.com/tenantry/tenantry/internal/apikey"
 	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/impersonation"
+	"github.com/tenantry/tenantry/internal/opaque"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/tenant"
 	"github.com/tenantry/tenantry/internal/user"
@@ -35,6 +38,10 @@ import (
 //	search entry           PREFIX#<first two characters>   <folded name or slug>\x00<tenant id>
 //	directory's counter    DIRECTORY                       COUNTER
 //	directory's member     DIRECTORY#<bucket>              <n>
+//	service's key          KEY#<hash of the token>         KEY
+//	id of such a key       KEYID#<id>                      KEYID         leads to the hash
+//	impersonation          IMPERSONATION#<id>              IMPERSONATION
+//	token of one           IMPERSONATION-TOKEN#<hash>      IMPERSONATION-TOKEN  leads to the id
 //	audit record           AUDIT#<tenant id or PLATFORM>   <time>#<id>
 type key struct {
 	PK string `dynamodbav:"pk"`
@@ -63,6 +70,16 @@ const agentsOf = "AGENT#"
 
 func agentKey(tenantID identity.TenantID, id agent.ID) key {
 	return key{"TENANT#" + string(tenantID), agentsOf + string(id)}
+}
+
+func apiKeyKey(hash opaque.Hash) key { return key{"KEY#" + string(hash), "KEY"} }
+func apiKeyIDKey(id apikey.ID) key   { return key{"KEYID#" + string(id), "KEYID"} }
+func impersonationKey(id impersonation.ID) key {
+	return key{"IMPERSONATION#" + string(id), "IMPERSONATION"}
+}
+
+func impersonationTokenKey(hash opaque.Hash) key {
+	return key{"IMPERSONATION-TOKEN#" + string(hash), "IMPERSONATION-TOKEN"}
 }
 
 func recordKey(s idempotency.Scope) key {
@@ -137,6 +154,12 @@ func auditHour(t time.Time) string { return "AUDIT#" + t.UTC().Format("2006-01-0
 // partition.
 func usersOf(id identity.TenantID) string      { return "TENANT#" + string(id) + "#USER" }
 func operationsOf(id identity.TenantID) string { return "TENANT#" + string(id) + "#OPERATION" }
+
+// The platform's own lists in the index tenant.
+const (
+	apiKeys        = platform + "#KEY"
+	impersonations = platform + "#IMPERSONATION"
+)
 
 // inTime sorts an item of the index tenant by when it came about.
 func inTime(t time.Time, id string) string { return sortable(t) + "#" + id }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
 	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/idempotency"
@@ -40,27 +38,9 @@ func (s *Operations) Get(ctx context.Context, id operation.ID) (operation.Operat
 // it reads is eventually consistent: an operation that was written a moment ago
 // may be missing, or as it was before.
 func (s *Operations) List(ctx context.Context, id identity.TenantID, w page.Window) (page.Page[operation.Operation], error) {
-	in := dynamodb.QueryInput{
-		IndexName:              new("tenant"),
-		KeyConditionExpression: new("of_tenant = :t"),
-		ScanIndexForward:       new(false),
-	}
-	v := map[string]any{":t": operationsOf(id)}
-	if w.From != "" {
-		in.KeyConditionExpression = new("of_tenant = :t AND of_tenant_sort < :from")
-		v[":from"] = string(w.From)
-	}
-	var p page.Page[operation.Operation]
-	items, err := query[operationItem](ctx, s.Table, in, v, w.Limit+1)
+	p, err := listOf(ctx, s.Table, operationsOf(id), w, func(i operationItem) (operation.Operation, string) { return i.operation(), i.OfTenantSort })
 	if err != nil {
 		return p, fmt.Errorf("list the operations on tenant %s: %w", id, err)
-	}
-	for i, item := range items {
-		if i == w.Limit {
-			p.Next = p.Entries[i-1].After
-			break
-		}
-		p.Entries = append(p.Entries, page.Entry[operation.Operation]{Value: item.operation(), After: page.Position(item.OfTenantSort)})
 	}
 	return p, nil
 }
@@ -90,9 +70,7 @@ func (s *Operations) Save(ctx context.Context, before, after operation.Operation
 // Receipt is nil where no answer is to be remembered.
 func (s *Operations) SaveWithTenant(ctx context.Context, before, after operation.Operation, tBefore, tAfter tenant.Tenant, r audit.Record, receipt *idempotency.Record) error {
 	tx := s.begin()
-	if receipt != nil {
-		tx.put(newRecordItem(*receipt), idempotency.ErrRecorded)
-	}
+	tx.receipt(receipt)
 	tx.replaceOperation(before, after)
 	tx.replaceTenant(tBefore, tAfter)
 	switch {

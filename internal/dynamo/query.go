@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/tenantry/tenantry/internal/page"
 )
 
 const (
@@ -58,6 +60,35 @@ func queryFrom[T any](ctx context.Context, t *Table, in dynamodb.QueryInput, v m
 		return nil, nil, fmt.Errorf("unmarshal what a query found: %w", err)
 	}
 	return items, out.LastEvaluatedKey, nil
+}
+
+// listOf returns a part of a partition of the index tenant, from the last of its
+// sort keys to the first. Read returns what an item holds, and its sort key.
+func listOf[I, T any](ctx context.Context, t *Table, partition string, w page.Window, read func(I) (T, string)) (page.Page[T], error) {
+	in := dynamodb.QueryInput{
+		IndexName:              new("tenant"),
+		KeyConditionExpression: new("of_tenant = :of"),
+		ScanIndexForward:       new(false),
+	}
+	v := map[string]any{":of": partition}
+	if w.From != "" {
+		in.KeyConditionExpression = new("of_tenant = :of AND of_tenant_sort < :from")
+		v[":from"] = string(w.From)
+	}
+	var p page.Page[T]
+	items, err := query[I](ctx, t, in, v, w.Limit+1)
+	if err != nil {
+		return p, err
+	}
+	for i, item := range items {
+		if i == w.Limit {
+			p.Next = p.Entries[i-1].After
+			break
+		}
+		value, sort := read(item)
+		p.Entries = append(p.Entries, page.Entry[T]{Value: value, After: page.Position(sort)})
+	}
+	return p, nil
 }
 
 // batchGet reads the attributes named of the items with the keys given, as they

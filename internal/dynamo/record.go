@@ -30,6 +30,13 @@ func (s *Records) Find(ctx context.Context, scope idempotency.Scope) (idempotenc
 	return item.record(scope), nil
 }
 
+// receipt adds the record of the answer, unless that is nil.
+func (tx *transaction) receipt(r *idempotency.Record) {
+	if r != nil {
+		tx.put(newRecordItem(*r), idempotency.ErrRecorded)
+	}
+}
+
 // A recordItem is an answer as it is stored. DynamoDB deletes it some time after
 // it has expired.
 type recordItem struct {

@@ -120,6 +120,9 @@ func (p Patch) apply(t Tenant, c identity.Caller, faults fault.Fields) (Tenant, 
 	if err := after.checkSelfService(t, c); err != nil {
 		return Tenant{}, err
 	}
+	if err := p.checkProxy(t, after, c); err != nil {
+		return Tenant{}, err
+	}
 	if next != t.Status {
 		if err := t.Status.CanBecome(next); err != nil {
 			return Tenant{}, err
@@ -134,6 +137,40 @@ func (p Patch) apply(t Tenant, c identity.Caller, faults fault.Fields) (Tenant, 
 func (p Patch) wakes(t, after Tenant) bool {
 	return t.Status == Inactive && p.Status == patch.Of(Active) && p.reason(t) == nil &&
 		p.Secrets == SecretSettings{} && reflect.DeepEqual(after, t)
+}
+
+// checkProxy fails with fault.ImpersonationDenied if somebody who acts for a
+// member changes what is the member's own to decide. After is t with the settings
+// of p. What is sent back as it was is no change.
+func (p Patch) checkProxy(t, after Tenant, c identity.Caller) error {
+	if c.Impersonation == nil {
+		return nil
+	}
+	var f fault.Fields
+	for _, own := range []struct {
+		pointer string
+		changed bool
+	}{
+		{"#/status", p.Status.Or(t.Status) != t.Status},
+		{"#/billing_plan", after.BillingPlan != t.BillingPlan},
+		{"#/max_concurrent_calls", after.MaxConcurrentCalls != t.MaxConcurrentCalls},
+		{"#/monthly_call_limit", after.MonthlyCallLimit != t.MonthlyCallLimit},
+		{"#/limits", after.Limits != t.Limits},
+		{"#/hipaa_enabled", after.HIPAAEnabled != t.HIPAAEnabled},
+		{"#/pci_enabled", after.PCIEnabled != t.PCIEnabled},
+		{"#/data_encryption_enabled", after.DataEncryptionEnabled != t.DataEncryptionEnabled},
+		{"#/sip_enabled", after.SIPEnabled && !t.SIPEnabled}, // which makes a password
+		{"#/sip_password", p.Secrets.SIPPassword.Set},
+		{"#/webhook_secret", p.Secrets.WebhookSecret.Set},
+	} {
+		if own.changed {
+			f.Add(own.pointer, "is the user's own to change")
+		}
+	}
+	if f == nil {
+		return nil
+	}
+	return &fault.Error{Kind: fault.ImpersonationDenied, Detail: "an impersonation may not change secrets, plan, limits, compliance and status", Fields: f}
 }
 
 // secretFaults refuses secrets for a tenant whose provisioning failed: when it is

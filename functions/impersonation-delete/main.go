@@ -1,0 +1,20 @@
+// Command impersonation-delete serves DELETE /impersonations/{id}.
+package main
+
+import (
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/tenantry/tenantry/internal/api"
+	"github.com/tenantry/tenantry/internal/boot"
+	"github.com/tenantry/tenantry/internal/dynamo"
+	"github.com/tenantry/tenantry/internal/impersonation"
+)
+
+func main() { boot.HTTP(wire) }
+
+func wire(cfg aws.Config, env *boot.Env) api.Operation {
+	table := dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME"))
+	sessions := impersonation.NewService(dynamo.NewImpersonations(table), dynamo.NewUsers(table), dynamo.NewTenants(table))
+	return api.DeleteImpersonation(sessions)
+}
