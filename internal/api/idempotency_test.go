@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +105,24 @@ func TestIdempotency(t *testing.T) {
 				t.Errorf("got %s and %v, want %s", got.Body, got.Headers, test.want)
 			}
 		})
+	}
+}
+
+// Somebody who acts for a user does not get what the user was answered, nor the
+// user what they were.
+func TestIdempotencyOfImpersonations(t *testing.T) {
+	effects := 0
+	op := counting(recorder{}, &effects).Guarded(guardFunc(func(identity.Caller) error { return nil }))
+	op.Allow = op.Allow.ByProxy()
+	user := AuthorizerContext{Subject: "U", TenantID: "T", Role: identity.Owner}
+	first, second := user, user
+	first.ImpersonationID, first.Actor, first.Mode = "I1", "A", identity.Full
+	second.ImpersonationID, second.Actor, second.Mode = "I2", "A", identity.Full
+	for i, caller := range []AuthorizerContext{user, first, second} {
+		want := fmt.Sprintf(`{"effect":%d}`, i+1)
+		for range 2 {
+			serve(t, op, sent{body: `{"name":"Acme"}`, headers: map[string]string{"idempotency-key": "key"}, caller: caller}).check(t, 202, want)
+		}
 	}
 }
 

@@ -33,7 +33,7 @@ type Key struct {
 	Name      string
 	Scopes    []identity.Scope
 	TenantIDs []identity.TenantID // that it is bound to; none is all
-	ExpiresAt *time.Time          // nil for never
+	ExpiresAt *time.Time          // in whole seconds; nil for never
 	CreatedAt time.Time
 	Hash      opaque.Hash // of the token
 }
@@ -45,7 +45,7 @@ func (k Key) Expired(now time.Time) bool { return k.ExpiresAt != nil && !now.Bef
 type Draft struct {
 	Name      string
 	Scopes    []identity.Scope
-	TenantIDs []identity.TenantID
+	TenantIDs []identity.TenantID // nil for all
 	ExpiresAt *time.Time
 }
 
@@ -66,8 +66,8 @@ func (d Draft) Faults() fault.Fields {
 			f.Add(fmt.Sprintf("#/scopes/%d", i), "must be there once")
 		}
 	}
-	if len(d.TenantIDs) > maxTenants {
-		f.Add("#/tenant_ids", "must be at most %d", maxTenants)
+	if n := len(d.TenantIDs); d.TenantIDs != nil && (n < 1 || n > maxTenants) {
+		f.Add("#/tenant_ids", "must name 1 to %d tenants; leave it out for all", maxTenants)
 	}
 	for i, id := range d.TenantIDs {
 		parsed, err := uuid.Parse(string(id))
@@ -78,7 +78,7 @@ func (d Draft) Faults() fault.Fields {
 			f.Add(fmt.Sprintf("#/tenant_ids/%d", i), "must be there once")
 		}
 	}
-	if d.ExpiresAt != nil && !d.ExpiresAt.After(time.Now()) {
+	if d.ExpiresAt != nil && !d.ExpiresAt.Truncate(time.Second).After(time.Now()) {
 		f.Add("#/expires_at", "must be in the future")
 	}
 	return f
@@ -117,7 +117,7 @@ func (s *Service) Issue(ctx context.Context, c identity.Caller, d Draft, receipt
 		Hash:      opaque.HashOf(token),
 	}
 	if d.ExpiresAt != nil {
-		k.ExpiresAt = new(d.ExpiresAt.UTC().Truncate(time.Millisecond))
+		k.ExpiresAt = new(d.ExpiresAt.UTC().Truncate(time.Second))
 	}
 	record, err := receipt(k)
 	if err != nil {

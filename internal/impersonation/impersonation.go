@@ -43,7 +43,7 @@ type Session struct {
 	Reason    string
 	Mode      identity.Mode
 	CreatedAt time.Time
-	ExpiresAt time.Time
+	ExpiresAt time.Time   // in whole seconds
 	EndedAt   *time.Time  // nil unless it was ended before its time
 	Hash      opaque.Hash // of the token
 }
@@ -158,19 +158,14 @@ func (s *Service) Begin(ctx context.Context, c identity.Caller, d Draft, receipt
 		Reason:    strings.TrimSpace(d.Reason),
 		Mode:      d.Mode.Or(identity.ReadOnly),
 		CreatedAt: now,
-		ExpiresAt: now.Add(time.Duration(d.TTLSeconds.Or(defSeconds)) * time.Second),
+		ExpiresAt: now.Add(time.Duration(d.TTLSeconds.Or(defSeconds)) * time.Second).Truncate(time.Second),
 		Hash:      opaque.HashOf(token),
 	}
 	record, err := receipt(session)
 	if err != nil {
 		return Session{}, "", err
 	}
-	told := audit.By(c).Did(audit.ImpersonationStarted, session.TenantID, target(session.ID),
-		audit.Change{Field: "user_id", To: session.Subject},
-		audit.Change{Field: "reason", To: session.Reason},
-		audit.Change{Field: "mode", To: session.Mode},
-		audit.Change{Field: "expires_at", To: session.ExpiresAt},
-	)
+	told := audit.By(c).Did(audit.ImpersonationStarted, session.TenantID, target(session.ID), session.told()...)
 	if err := s.store.Create(ctx, session, told, record); err != nil {
 		return Session{}, "", fmt.Errorf("create impersonation: %w", err)
 	}
@@ -211,12 +206,23 @@ func (s *Service) End(ctx context.Context, c identity.Caller, id ID) error {
 	if err != nil || session.EndedAt != nil || !now.Before(session.ExpiresAt) {
 		return err
 	}
-	told := audit.By(c).Did(audit.ImpersonationEnded, session.TenantID, target(id), audit.Change{Field: "user_id", To: session.Subject})
+	told := audit.By(c).Did(audit.ImpersonationEnded, session.TenantID, target(id), session.told()...)
 	err = s.store.End(ctx, id, now, told)
 	if errors.Is(err, fault.Conflict) {
 		return nil
 	}
 	return err
+}
+
+// told is what the audit of the tenant tells of a session, when it begins and when
+// it is ended.
+func (s Session) told() []audit.Change {
+	return []audit.Change{
+		{Field: "user_id", To: s.Subject},
+		{Field: "reason", To: s.Reason},
+		{Field: "mode", To: s.Mode},
+		{Field: "expires_at", To: s.ExpiresAt},
+	}
 }
 
 func target(id ID) audit.Target { return audit.Of("impersonation", id) }

@@ -88,6 +88,79 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
+// Whoever acts for a member changes settings, and not what is the member's own to
+// decide.
+func TestUpdateInImpersonation(t *testing.T) {
+	proxy := owner
+	proxy.Impersonation = &identity.Impersonation{ID: "I", Actor: "A", Mode: identity.Full}
+	set := func(edit func(*tenant.Patch)) tenant.Patch {
+		var p tenant.Patch
+		edit(&p)
+		return p
+	}
+	sip := func(t *tenant.Tenant) { t.SIPDomain, t.SIPUsername = new("sip.example.com"), new("acme") }
+	for name, test := range map[string]struct {
+		before func(*tenant.Tenant)
+		patch  tenant.Patch
+		want   []string // what is denied
+	}{
+		"settings": {nil, set(func(p *tenant.Patch) {
+			p.Name, p.RecordingFormat, p.RetentionDays, p.MetaData = patch.Of("New"), patch.Of("wav"), patch.Of(7), patch.Of(`{"a":1}`)
+			p.WebhookURL, p.SIPDomain = patch.Of(new("https://example.com")), patch.Of(new("sip.example.com"))
+		}), nil},
+		"all of it as it was": {nil, set(func(p *tenant.Patch) {
+			p.Status, p.BillingPlan, p.MaxConcurrentCalls, p.MaxAgents = patch.Of(tenant.Active), patch.Of(tenant.Starter), patch.Of(10), patch.Of(3)
+			p.HIPAAEnabled, p.DataEncryptionEnabled, p.SIPEnabled = patch.Of(false), patch.Of(true), patch.Of(false)
+		}), nil},
+		"plan": {
+			nil, set(func(p *tenant.Patch) { p.BillingPlan = patch.Of(tenant.Business) }),
+			[]string{"#/billing_plan", "#/max_concurrent_calls", "#/monthly_call_limit", "#/limits"},
+		},
+		"limits": {nil, set(func(p *tenant.Patch) {
+			p.MaxConcurrentCalls, p.MonthlyCallLimit, p.MaxContacts = patch.Of(1), patch.Of(1), patch.Of(1)
+		}), []string{"#/max_concurrent_calls", "#/monthly_call_limit", "#/limits"}},
+		"compliance": {
+			nil, set(func(p *tenant.Patch) { p.HIPAAEnabled, p.PCIEnabled = patch.Of(true), patch.Of(true) }),
+			[]string{"#/hipaa_enabled", "#/pci_enabled"},
+		},
+		"encryption":                     {nil, set(func(p *tenant.Patch) { p.DataEncryptionEnabled = patch.Of(false) }), []string{"#/data_encryption_enabled"}},
+		"status":                         {nil, set(func(p *tenant.Patch) { p.Status = patch.Of(tenant.Inactive) }), []string{"#/status"}},
+		"waking it":                      {func(t *tenant.Tenant) { t.Status = tenant.Inactive }, set(func(p *tenant.Patch) { p.Status = patch.Of(tenant.Active) }), []string{"#/status"}},
+		"SIP on, which makes a password": {sip, set(func(p *tenant.Patch) { p.SIPEnabled = patch.Of(true) }), []string{"#/sip_enabled"}},
+		"secrets": {nil, set(func(p *tenant.Patch) {
+			p.Secrets.SIPPassword, p.Secrets.WebhookSecret = patch.Of(long(12)), patch.Of(long(12))
+		}), []string{"#/sip_password", "#/webhook_secret"}},
+		"a setting beside a secret": {nil, set(func(p *tenant.Patch) {
+			p.Name, p.Secrets.WebhookSecret = patch.Of("New"), patch.Of(long(12))
+		}), []string{"#/webhook_secret"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMemory(newTenant(func(t *tenant.Tenant) {
+				t.Isolation = tenant.Dedicated
+				if test.before != nil {
+					test.before(t)
+				}
+			}))
+			_, err := update(t, m, proxy, test.patch)
+			if test.want == nil {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			var got []string
+			if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind == fault.ImpersonationDenied {
+				for _, field := range f.Fields {
+					got = append(got, field.Pointer)
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" || m.updates != 0 {
+				t.Errorf("%v, %d updates (-want +got):\n%s", err, m.updates, diff)
+			}
+		})
+	}
+}
+
 func TestUpdateChangesNothing(t *testing.T) {
 	before := newTenant(func(t *tenant.Tenant) { t.SIPDomain, t.StatusReason = new("sip.example.com"), new("why") })
 	m := newMemory(before)

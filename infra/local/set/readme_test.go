@@ -45,8 +45,9 @@ func TestReadmeStory(t *testing.T) {
 	for _, want := range []string{
 		`"role":"owner"`, `"name":"Analytical Engines Ltd"`, `"billing_plan":"business"`, // sign up
 		`"state":"succeeded"`, `"max_agents":250`, // provision
-		`"status":"suspended"`,                      // update
-		"\nsuspended\ncancelled\n",                  // delete and restore
+		`"status":"suspended"`,                            // update
+		"\nsuspended\ncancelled\n",                        // delete and restore
+		"\n403\n", `"mode":"read_only"`, "\n200\n\n401\n", // keys and impersonation
 		`remove or rename the table`, `"attempt":2`, // fail, mend, retry
 	} {
 		if !strings.Contains(out.String(), want) {
