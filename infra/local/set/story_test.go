@@ -296,7 +296,7 @@ func secretValues(t testing.TB, s *stack.Stack) string {
 }
 
 // tableText returns all that a table holds.
-func tableText(t *testing.T, s *stack.Stack, table string) string {
+func tableText(t testing.TB, s *stack.Stack, table string) string {
 	t.Helper()
 	var b strings.Builder
 	pages := dynamodb.NewScanPaginator(dynamodb.NewFromConfig(awsConfig(s)), &dynamodb.ScanInput{TableName: &table})

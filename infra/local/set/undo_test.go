@@ -111,10 +111,17 @@ func update(t *testing.T, key, attribute, text string) {
 	updateIn(t, common, key, attribute, text)
 }
 
-// updateIn sets an attribute of an item of a stack's table.
+// updateIn sets an attribute of an item of a stack's table, whose sort key is the
+// first word of its partition key.
 func updateIn(t *testing.T, s *stack.Stack, key, attribute, text string) {
 	t.Helper()
 	word, _, _ := strings.Cut(key, "#")
+	updateItem(t, s, key, word, attribute, text)
+}
+
+// updateItem is updateIn for an item with any sort key.
+func updateItem(t *testing.T, s *stack.Stack, key, word, attribute, text string) {
+	t.Helper()
 	path := strings.Split(attribute, ".")
 	names := map[string]string{"#a": path[0], "#b": path[len(path)-1]}
 	expression := "SET #a.#b = :v"
