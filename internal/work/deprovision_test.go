@@ -44,7 +44,7 @@ func (w *world) deprovisions(stored *dynamo.Table) {
 		"${DeprovisioningAgents}":      step(deprovisioning.Agents(w.tenants)),
 		"${DeprovisioningCredentials}": step(deprovisioning.Credentials(secrets, w.operations, w.tenants)),
 		"${DeprovisioningAccounts}":    step(deprovisioning.Accounts(w.users, w.directory, dynamo.NewDue(stored), w.operations)),
-		"${DeprovisioningDatabase}":    step(deprovisioning.Database(w.databases, w.tenants)),
+		"${DeprovisioningDatabase}":    step(deprovisioning.Database(dynamo.NewDatabases(w.tables, "test"), w.tenants)),
 		"${DeprovisioningFinish}":      task.Do(w.purger.Finish),
 		"${DeprovisioningFail}":        task.Fail(w.purger.Fail),
 	}}
@@ -207,8 +207,8 @@ func (w *world) checkDeleted() {
 	if t.Database != nil || t.Secret != nil || t.OwnerID != nil || t.SIPDomain != nil || t.PurgeAt != nil || t.Former != nil {
 		w.Errorf("the tombstone names what the tenant had: %+v", t)
 	}
-	if n := len(w.databases.tables) + len(w.directory.accounts) + len(w.credentials.secrets) + len(w.vault.secrets); n != 0 {
-		w.Errorf("there are still %v, %v, %v and %v", w.databases.tables, w.directory.accounts, w.credentials.secrets, w.vault.secrets)
+	if n := len(w.tables.named) + len(w.directory.accounts) + len(w.credentials.secrets) + len(w.vault.secrets); n != 0 {
+		w.Errorf("there are still %v, %v, %v and %v", w.tables.named, w.directory.accounts, w.credentials.secrets, w.vault.secrets)
 	}
 	for _, key := range w.gone() {
 		w.Errorf("there is still an item %s", key)
@@ -289,7 +289,7 @@ func TestDeprovision(t *testing.T) {
 func TestDeprovisionFailed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, enginetest.Table(t))
-	w.databases.tables["table-"+w.slug] = &table{"other", "other", "active"}
+	w.tables.named[w.tableName()] = others()
 	if _, err := w.request(w.everything()); err != nil {
 		t.Fatal(err)
 	}
@@ -304,10 +304,10 @@ func TestDeprovisionFailed(t *testing.T) {
 	if got := w.execute(); got != succeeded {
 		t.Fatalf("the execution ended as %s: %+v", got, w.operation())
 	}
-	if diff := cmp.Diff(&table{"other", "other", "active"}, w.databases.tables["table-"+w.slug], cmp.AllowUnexported(table{})); diff != "" {
+	if diff := cmp.Diff(others(), w.tables.named[w.tableName()], cmp.AllowUnexported(table{})); diff != "" {
 		t.Errorf("the other's table (-want +got):\n%s", diff)
 	}
-	clear(w.databases.tables)
+	clear(w.tables.named)
 	w.checkDeleted()
 }
 
@@ -489,7 +489,7 @@ func TestRestoreTogether(t *testing.T) {
 				if diff := cmp.Diff(before, after); diff != "" || restored != 1 {
 					t.Errorf("%d restored the tenant (-want +got):\n%s", restored, diff)
 				}
-				if len(w.databases.tables) != 1 || len(w.directory.accounts) != 2 || len(w.credentials.secrets) != 2 {
+				if len(w.tables.named) != 1 || len(w.directory.accounts) != 2 || len(w.credentials.secrets) != 2 {
 					t.Error("something of a tenant that was restored is gone")
 				}
 			case operation.Succeeded:
@@ -514,7 +514,7 @@ func TestDeprovisionAgain(t *testing.T) {
 	}{
 		"agents":      {"BatchWriteItem", "Agents", operation.Failure{Step: "agents", Code: "internal", Detail: internalDetail, Hint: defaultHint}},
 		"credentials": {"DeleteSecret", "Credentials", operation.Failure{Step: "credentials", Code: "internal", Detail: internalDetail, Hint: defaultHint}},
-		"accounts":    {"Remove", "Accounts", operation.Failure{Step: "accounts", Code: "internal", Detail: internalDetail, Hint: defaultHint}},
+		"accounts":    {"AdminDeleteUser", "Accounts", operation.Failure{Step: "accounts", Code: "internal", Detail: internalDetail, Hint: defaultHint}},
 		"database":    {"DeleteTable", "Database", operation.Failure{Step: "database", Code: "internal", Detail: internalDetail, Hint: defaultHint}},
 		"finish":      {"TransactWriteItems", "Finish", operation.Failure{Step: "finish", Code: "internal", Detail: internalDetail, Hint: defaultHint}},
 	} {
@@ -584,7 +584,7 @@ func TestDeprovisionNotReady(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, enginetest.Table(t))
 	w.flourish()
-	w.databases.slow = true
+	w.tables.stuck = true
 	if err := w.delete(); err != nil {
 		t.Fatal(err)
 	}

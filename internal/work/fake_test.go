@@ -95,66 +95,6 @@ func (p *process) fake(ctx context.Context, name string, do func() error) error 
 	})
 }
 
-// databases is where tables are on their way in and out until the next call.
-type databases struct {
-	*process
-	tables map[string]*table
-	slow   bool // whether they never come to be active or gone
-}
-
-type table struct {
-	tenant    identity.TenantID
-	operation operation.ID
-	state     string // creating, active or deleting
-}
-
-func (d *databases) Name(t tenant.Tenant) string { return "table-" + t.Slug }
-
-func (d *databases) Create(ctx context.Context, t tenant.Tenant, id operation.ID) error {
-	return d.fake(ctx, "CreateTable", func() error {
-		made := d.tables[d.Name(t)]
-		switch {
-		case made == nil:
-			d.tables[d.Name(t)] = &table{t.ID, id, "creating"}
-			return operation.ErrNotReady
-		case made.operation != id:
-			return fault.New(fault.Conflict, "there is a table %s already", d.Name(t))
-		case made.state == "deleting":
-			delete(d.tables, d.Name(t))
-			return operation.ErrNotReady
-		case d.slow:
-			return operation.ErrNotReady
-		}
-		made.state = "active"
-		return nil
-	})
-}
-
-func (d *databases) Delete(ctx context.Context, t tenant.Tenant, id operation.ID) error {
-	return d.fake(ctx, "DeleteTable", func() error {
-		return d.remove(d.Name(t), func(made *table) bool { return made.operation == id })
-	})
-}
-
-func (d *databases) Remove(ctx context.Context, t tenant.Tenant) error {
-	return d.fake(ctx, "DeleteTable", func() error {
-		return d.remove(d.Name(t), func(made *table) bool { return made.tenant == t.ID })
-	})
-}
-
-func (d *databases) remove(name string, ours func(*table) bool) error {
-	made := d.tables[name]
-	switch {
-	case made == nil || !ours(made):
-		return nil
-	case made.state == "deleting" && !d.slow:
-		delete(d.tables, name)
-		return nil
-	}
-	made.state = "deleting"
-	return operation.ErrNotReady
-}
-
 // weakPassword is one that the directory does not take.
 const weakPassword = "passwordpassword"
 
@@ -196,13 +136,21 @@ func (d *directory) AdminDelete(ctx context.Context, username string) error {
 	})
 }
 
+// Remove makes the calls that the adapter makes.
 func (d *directory) Remove(ctx context.Context, a sweep.RejectedAccount) error {
-	return d.fake(ctx, "Remove", func() error {
-		if found := d.accounts[a.Username]; found != nil && found.id == a.ID {
-			delete(d.accounts, a.Username)
-		}
+	var ours bool
+	err := d.fake(ctx, "AdminGetUser", func() error {
+		found := d.accounts[a.Username]
+		ours = found != nil && found.id == a.ID
 		return nil
 	})
+	if err != nil || !ours {
+		return err
+	}
+	if err := d.fake(ctx, "AdminUserGlobalSignOut", func() error { return nil }); err != nil {
+		return err
+	}
+	return d.AdminDelete(ctx, a.Username)
 }
 
 // credentials is the secrets of tenants, whose names do not come back.

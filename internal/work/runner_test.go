@@ -48,17 +48,17 @@ func TestFailures(t *testing.T) {
 	}{
 		"another's table": {
 			prepare: func(w *world, _ *provisioning.Request) {
-				w.databases.tables["table-"+w.slug] = &table{"other", "other", "active"}
+				w.tables.named[w.tableName()] = others()
 			},
-			mend: func(w *world) { delete(w.databases.tables, "table-"+w.slug) },
+			mend: func(w *world) { delete(w.tables.named, w.tableName()) },
 			want: operation.Failure{
-				Step: "database", Code: "conflict", Detail: "there is a table table-{slug} already",
+				Step: "database", Code: "conflict", Detail: "there is a table {table} already, and it was not made for this tenant",
 				Hint: "remove or rename the table that has the tenant's table name, then POST /operations/{id}/retry",
 			},
 		},
 		"a table that is never there": {
-			prepare: func(w *world, _ *provisioning.Request) { w.databases.slow = true },
-			mend:    func(w *world) { w.databases.slow = false },
+			prepare: func(w *world, _ *provisioning.Request) { w.tables.slow = true },
+			mend:    func(w *world) { w.tables.slow = false },
 			want: operation.Failure{
 				Step: "database", Code: "not-ready", Detail: "what the step makes or removes was not ready in time",
 				Hint: "see whether the account may have another table, then POST /operations/{id}/retry",
@@ -111,7 +111,7 @@ func TestFailures(t *testing.T) {
 				test.mend(w)
 			}
 			w.checkFailed()
-			test.want.Detail = strings.ReplaceAll(test.want.Detail, "{slug}", w.slug)
+			test.want.Detail = strings.ReplaceAll(test.want.Detail, "{table}", w.tableName())
 			if diff := cmp.Diff(&test.want, w.operation().Failure); diff != "" {
 				t.Errorf("the failure (-want +got):\n%s", diff)
 			}

@@ -50,7 +50,7 @@ type world struct {
 	operations *dynamo.Operations
 	users      *dynamo.Users
 
-	databases   *databases
+	tables      *tables
 	directory   *directory
 	credentials *credentials
 	vault       *vault
@@ -91,7 +91,7 @@ func newWorld(t *testing.T, tableName string) *world {
 	p := new(process)
 	w := &world{
 		T: t, process: p, table: rawTable{newClient(t), tableName},
-		databases:   &databases{process: p, tables: map[string]*table{}},
+		tables:      &tables{process: p, named: map[string]*table{}},
 		directory:   &directory{p, map[string]*account{}},
 		credentials: &credentials{p, map[string]tenant.Secrets{}, map[string]bool{}},
 		vault:       &vault{p, map[string]provisioning.Passwords{}},
@@ -106,7 +106,7 @@ func newWorld(t *testing.T, tableName string) *world {
 	w.retrier = provisioning.NewRetrier(w.operations, w.tenants, w.vault, w.machine)
 	w.runner = provisioning.NewRunner(w.operations, w.tenants)
 	w.steps = []work.TwoWayStep{
-		provisioning.Database(w.databases, w.tenants),
+		provisioning.Database(dynamo.NewDatabases(w.tables, "test"), w.tenants),
 		provisioning.Identity(w.directory, w.users, w.vault),
 		provisioning.SIP(w.credentials, w.vault, w.tenants),
 	}
@@ -309,7 +309,7 @@ type left struct {
 
 func (w *world) left() left {
 	w.Helper()
-	l := left{len(w.databases.tables), len(w.directory.accounts), len(w.credentials.secrets), len(w.vault.secrets), w.owners(), "", true}
+	l := left{len(w.tables.named), len(w.directory.accounts), len(w.credentials.secrets), len(w.vault.secrets), w.owners(), "", true}
 	users := dynamo.NewUsers(w.table.table())
 	email, err := users.ByEmail(w.Context(), w.email())
 	if l.EmailOf = email; err != nil && !errors.Is(err, fault.NotFound) {
@@ -355,8 +355,12 @@ func (w *world) checkActive() {
 	if diff := cmp.Diff(left{Tables: 1, Accounts: 1, Secrets: 1, Owners: 1, EmailOf: username}, w.left()); diff != "" {
 		w.Errorf("what is there (-want +got):\n%s", diff)
 	}
-	if t.Database == nil || w.databases.tables[*t.Database] == nil || w.databases.tables[*t.Database].state != "active" {
-		w.Error("the tenant does not name its database")
+	want := &table{
+		tags:   map[string]string{"tenantry:tenant": string(w.tenantID), "tenantry:operation": string(w.operationID)},
+		status: types.TableStatusActive, expires: true, backups: true, schema: "1",
+	}
+	if diff := cmp.Diff(map[string]*table{w.tableName(): want}, w.tables.named, cmp.AllowUnexported(table{})); diff != "" || t.Database == nil || *t.Database != w.tableName() {
+		w.Errorf("the tenant names the database %v; what there is (-want +got):\n%s", t.Database, diff)
 	}
 	if t.Secret == nil || w.credentials.secrets[t.Secret.Name].SIP.Current != sipPassword {
 		w.Error("the tenant does not name its secret")
