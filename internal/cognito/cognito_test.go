@@ -23,7 +23,9 @@ import (
 	"github.com/tenantry/tenantry/internal/account"
 	"github.com/tenantry/tenantry/internal/cognito"
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/provisioning"
+	"github.com/tenantry/tenantry/internal/sweep"
 )
 
 const (
@@ -311,6 +313,35 @@ func TestGone(t *testing.T) {
 			}
 			checkCalls(t, p, call{operation, `{"UserPoolId":"eu-west-1_abc","Username":"dewi"}`})
 		}
+	}
+}
+
+// TestRemove ends the sessions of an account and removes it, but not of another that
+// has the name by now.
+func TestRemove(t *testing.T) {
+	const dewi = `{"UserPoolId":"eu-west-1_abc","Username":"dewi"}`
+	found := answer{operation: "AdminGetUser", body: `{"Username":"dewi","UserStatus":"CONFIRMED","UserAttributes":[{"Name":"sub","Value":"d"}]}`}
+	get, signOut, remove := call{"AdminGetUser", dewi}, call{"AdminUserGlobalSignOut", dewi}, call{"AdminDeleteUser", dewi}
+	for name, test := range map[string]struct {
+		id     identity.UserID
+		script []answer
+		want   []call
+		fails  bool
+	}{
+		"there":     {"d", []answer{found, {operation: "AdminUserGlobalSignOut", body: `{}`}, {operation: "AdminDeleteUser", body: `{}`}}, []call{get, signOut, remove}, false},
+		"another's": {"e", []answer{found}, []call{get}, false},
+		"gone":      {"d", []answer{{operation: "AdminGetUser", code: "UserNotFoundException", message: "User does not exist."}}, []call{get}, false},
+		"not signed out": {
+			"d", []answer{found, {operation: "AdminUserGlobalSignOut", code: "InternalErrorException", message: "down"}}, []call{get, signOut}, true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, client := newPool(t, test.script...)
+			if err := client.Remove(t.Context(), sweep.RejectedAccount{ID: test.id, Username: "dewi"}); (err != nil) != test.fails {
+				t.Errorf("got %v", err)
+			}
+			checkCalls(t, p, test.want...)
+		})
 	}
 }
 

@@ -210,6 +210,29 @@ func TestDatabaseTogether(t *testing.T) {
 	}
 }
 
+// TestDatabaseRemoved removes a tenant's table, whatever operation made it, and no
+// other's.
+func TestDatabaseRemoved(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	remove := func() error { return b.databases.Remove(t.Context(), b.tenant) }
+	if err := remove(); err != nil {
+		t.Errorf("nothing is there: %v", err)
+	}
+	b.create()
+	other := b.tenant
+	other.ID = b.tenant.ID[:8] + identity.TenantID(uuid.NewString())[8:] // the same name, but for the tag
+	if err := b.databases.Remove(t.Context(), other); err != nil || b.status() != types.TableStatusActive {
+		t.Errorf("another's: got %v, and the table is %s", err, b.status())
+	}
+	if waited := b.patiently(remove); waited == 0 || b.status() != "" {
+		t.Errorf("after %d waits the table is %s", waited, b.status())
+	}
+	if err := remove(); err != nil {
+		t.Errorf("nothing is there any more: %v", err)
+	}
+}
+
 // TestDatabaseOfAnother leaves alone what is not the operation's.
 func TestDatabaseOfAnother(t *testing.T) {
 	t.Parallel()

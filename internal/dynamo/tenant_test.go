@@ -79,6 +79,7 @@ func full(c provisioning.Creation) provisioning.Creation {
 	t.WebhookURL, t.MetaData = new("https://example.com/hook"), `{"crm":{"account":1}}`
 	t.Isolation, t.Database, t.MongoDatabase = tenant.Dedicated, new("db"), new("mongo")
 	t.Secret = &tenant.SecretRef{Name: "name", Version: "version"}
+	t.PurgeAt, t.Former = new(t.CreatedAt.Add(time.Hour)), &tenant.Former{Status: tenant.Suspended, Reason: new("unpaid")}
 	return c
 }
 

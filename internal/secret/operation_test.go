@@ -225,6 +225,11 @@ func TestInventoryOfStack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for id, want := range map[identity.TenantID][]string{tenantID: {ref.Name}, tenantID[:8]: nil} {
+		if got, err := inventory.OfTenant(t.Context(), id); err != nil || !cmp.Equal(want, got) {
+			t.Errorf("of tenant %s: got %v, %v, want %v", id, got, err, want)
+		}
+	}
 	sweep := func() (found []string) {
 		t.Helper()
 		err := errors.Join(
