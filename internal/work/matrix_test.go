@@ -29,7 +29,7 @@ type matrix struct {
 func newMatrix(title string, p *process, first int) *matrix {
 	m := &matrix{title: title, places: p.places[first:], calls: p.calls[first:]}
 	for range m.calls {
-		m.ends = append(m.ends, map[fate]string{})
+		m.ends = append(m.ends, make(map[fate]string))
 	}
 	return m
 }
@@ -92,7 +92,7 @@ func (m *matrix) check(t *testing.T) {
 		section, after = section+"\n", "## "+after
 	}
 	if *update {
-		if err := os.WriteFile(matrixFile, []byte(strings.TrimSpace(before+m.String()+after)+"\n"), 0o600); err != nil {
+		if err := os.WriteFile(matrixFile, []byte(strings.TrimSpace(before+m.String()+after)+"\n"), 0o600); err != nil { //nolint:gosec // a file of this repository
 			t.Fatal(err)
 		}
 		return
