@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -64,11 +65,26 @@ func (w *world) flourish() {
 		w.Fatalf("the execution ended as %s", got)
 	}
 	w.addUser("second-" + w.slug)
+	w.addAgents()
+	w.credentials.secrets[string(w.tenantID)+"/stray"] = tenant.Secrets{}
+}
+
+// addAgents adds agents to the tenant.
+func (w *world) addAgents() {
+	w.Helper()
+	var requests []types.WriteRequest
 	for i := range agents {
-		w.put(map[string]string{"pk": "TENANT#" + string(w.tenantID), "sk": "AGENT#" + strconv.Itoa(i)})
+		requests = append(requests, types.WriteRequest{PutRequest: &types.PutRequest{Item: map[string]types.AttributeValue{
+			"pk": &types.AttributeValueMemberS{Value: "TENANT#" + string(w.tenantID)}, "sk": &types.AttributeValueMemberS{Value: "AGENT#" + strconv.Itoa(i)},
+		}}})
+	}
+	for batch := range slices.Chunk(requests, 25) {
+		_, err := w.table.db.BatchWriteItem(w.Context(), &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{w.table.name: batch}})
+		if err != nil {
+			w.Fatal(err)
+		}
 	}
 	w.count("agents", agents)
-	w.credentials.secrets[string(w.tenantID)+"/stray"] = tenant.Secrets{}
 }
 
 // addUser adds a user to the tenant, with the account.

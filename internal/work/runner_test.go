@@ -57,16 +57,23 @@ func TestFailures(t *testing.T) {
 			},
 		},
 		"a table that is never there": {
-			prepare: func(w *world, _ *provisioning.Request) { w.tables.slow = true },
-			mend:    func(w *world) { w.tables.slow = false },
+			prepare: func(w *world, _ *provisioning.Request) { w.tables.slowAt = "Database" },
+			mend:    func(w *world) { w.tables.slowAt = "" },
 			want: operation.Failure{
 				Step: "database", Code: "not-ready", Detail: "what the step makes or removes was not ready in time",
 				Hint: "see whether the account may have another table, then POST /operations/{id}/retry",
 			},
 		},
 		"a function that dies": {
-			prepare: func(w *world, _ *provisioning.Request) { w.decide = always("CreateTable", killed) },
-			want:    operation.Failure{Step: "database", Code: "internal", Detail: internalDetail, Hint: defaultHint},
+			prepare: func(w *world, _ *provisioning.Request) {
+				w.decide = func(name string, _ int) fate {
+					if name == "DescribeTable" && w.at == "Database" {
+						return killed
+					}
+					return ""
+				}
+			},
+			want: operation.Failure{Step: "database", Code: "internal", Detail: internalDetail, Hint: defaultHint},
 		},
 		"a directory that is down": {
 			prepare: func(w *world, _ *provisioning.Request) { w.decide = always("AdminCreateUser", refused) },

@@ -12,12 +12,12 @@ import (
 )
 
 // tables is a DynamoDB of tables, which are on their way in and out until they
-// have been described.
+// are described the next time.
 type tables struct {
 	*process
-	named map[string]*table
-	slow  bool // whether they never become active
-	stuck bool // whether they never go
+	named  map[string]*table
+	slowAt string // the state of the workflow in which they do not become active
+	stuck  bool   // whether they never go
 }
 
 // A table is one with its settings. What it holds is left out.
@@ -65,13 +65,14 @@ func (t *tables) CreateTable(ctx context.Context, in *dynamodb.CreateTableInput,
 func (t *tables) DescribeTable(ctx context.Context, in *dynamodb.DescribeTableInput, _ ...func(*dynamodb.Options)) (*dynamodb.DescribeTableOutput, error) {
 	d := &types.TableDescription{TableName: in.TableName, TableArn: new("arn:" + *in.TableName)}
 	return &dynamodb.DescribeTableOutput{Table: d}, t.on(ctx, "DescribeTable", in.TableName, func(found *table) error {
-		d.TableStatus = found.status
 		switch {
-		case found.status == types.TableStatusCreating && !t.slow:
+		case found.status == types.TableStatusCreating && t.at != t.slowAt:
 			found.status = types.TableStatusActive
 		case found.status == types.TableStatusDeleting && !t.stuck:
 			delete(t.named, *in.TableName)
+			return &types.ResourceNotFoundException{}
 		}
+		d.TableStatus = found.status
 		return nil
 	})
 }
