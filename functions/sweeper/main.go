@@ -3,13 +3,16 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/boot"
 	"github.com/tenantry/tenantry/internal/cognito"
 	"github.com/tenantry/tenantry/internal/deprovisioning"
@@ -17,6 +20,7 @@ import (
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/provisioning"
 	"github.com/tenantry/tenantry/internal/secret"
+	"github.com/tenantry/tenantry/internal/signing"
 	"github.com/tenantry/tenantry/internal/sweep"
 	"github.com/tenantry/tenantry/internal/work"
 	"github.com/tenantry/tenantry/internal/workflow"
@@ -54,5 +58,11 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 			},
 		},
 	}
-	return func(ctx context.Context, _ struct{}) (struct{}, error) { return struct{}{}, sweeper.Sweep(ctx) }
+	sealer := &audit.Sealer{
+		Store:  dynamo.NewAudit(table),
+		Signer: signing.NewKey(kms.NewFromConfig(cfg), env.String("AUDIT_KEY_ARN")),
+	}
+	return func(ctx context.Context, _ struct{}) (struct{}, error) {
+		return struct{}{}, errors.Join(sealer.Seal(ctx), sweeper.Sweep(ctx))
+	}
 }

@@ -22,7 +22,7 @@ var allowed = map[string][]string{
 	"patch":       {},
 	"idempotency": {},
 	"page":        {},
-	"audit":       {"identity"},
+	"audit":       {"fault", "identity"},
 	"conflict":    {"fault"},
 	"opaque":      {},
 
@@ -49,6 +49,7 @@ var allowed = map[string][]string{
 	// The adapters, which know no edge.
 	"cognito":  {"account", "fault", "identity", "provisioning", "sweep"},
 	"dynamo":   {"agent", "apikey", "audit", "fault", "idempotency", "identity", "impersonation", "opaque", "operation", "page", "provisioning", "sweep", "tenant", "user"},
+	"signing":  {"audit"},
 	"secret":   {"operation", "provisioning", "tenant", "identity"},
 	"token":    {"fault", "identity"},
 	"workflow": {"operation"},
@@ -57,7 +58,7 @@ var allowed = map[string][]string{
 }
 
 // awsAllowed is who may import clients of AWS services, besides the functions.
-var awsAllowed = []string{"cognito", "dynamo", "secret", "workflow"}
+var awsAllowed = []string{"cognito", "dynamo", "secret", "signing", "workflow"}
 
 // TestImports reads the files itself, rather than ask go list, so that go test
 // sees what it depends on and does not answer from its cache.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/identity"
@@ -55,6 +56,9 @@ type auditItem struct {
 	OfTenantSort string            `dynamodbav:"of_tenant_sort"`
 	Due          string            `dynamodbav:"due,omitempty"`
 	DueAt        string            `dynamodbav:"due_at,omitempty"`
+	Seq          int64             `dynamodbav:"seq,omitempty"`
+	PrevHash     audit.Hash        `dynamodbav:"prev_hash,omitempty"`
+	Hash         audit.Hash        `dynamodbav:"hash,omitempty"`
 }
 
 // A changeItem holds values as JSON, so that they are read as they were written.
@@ -72,7 +76,7 @@ func newAuditItem(r audit.Record) (auditItem, error) {
 		Action: r.Action, TargetKind: r.Target.Kind, TargetID: r.Target.ID,
 		RequestID: r.RequestID, OperationID: r.OperationID,
 		OfTenant: auditHour(r.Time), OfTenantSort: inTime(r.Time, r.ID),
-		Due: dueKey(dueAudit, shardOf(auditPartition(r.TenantID))), DueAt: sortable(r.Time),
+		Due: dueKey(dueAudit, shardOf(auditPartition(r.Stream()))), DueAt: sortable(r.Time),
 	}
 	for _, c := range r.Changes {
 		from, err := json.Marshal(c.From)
@@ -83,4 +87,24 @@ func newAuditItem(r audit.Record) (auditItem, error) {
 		item.Changes = append(item.Changes, changeItem{c.Field, string(from), string(to), c.Redacted})
 	}
 	return item, nil
+}
+
+func (i auditItem) event() audit.Event {
+	e := audit.Event{
+		Record: audit.Record{
+			ID: i.ID, Time: i.Time, TenantID: i.TenantID,
+			Origin: audit.Origin{
+				Actor: audit.Actor{Kind: i.ActorKind, ID: i.ActorID}, OnBehalfOf: i.OnBehalfOf,
+				RequestID: i.RequestID, OperationID: i.OperationID,
+			},
+			Action: i.Action, Target: audit.Target{Kind: i.TargetKind, ID: i.TargetID},
+		},
+		Seal: audit.Seal{Seq: i.Seq, PrevHash: i.PrevHash, Hash: i.Hash},
+	}
+	for _, c := range i.Changes {
+		e.Changes = append(e.Changes, audit.Change{
+			Field: c.Field, From: jsontext.Value(c.From), To: jsontext.Value(c.To), Redacted: c.Redacted,
+		})
+	}
+	return e
 }

@@ -43,6 +43,7 @@ import (
 //	impersonation          IMPERSONATION#<id>              IMPERSONATION
 //	token of one           IMPERSONATION-TOKEN#<hash>      IMPERSONATION-TOKEN  leads to the id
 //	audit record           AUDIT#<tenant id or PLATFORM>   <time>#<id>
+//	head of their chain    AUDIT#<tenant id or PLATFORM>   HEAD
 type key struct {
 	PK string `dynamodbav:"pk"`
 	SK string `dynamodbav:"sk"`
@@ -139,11 +140,22 @@ const platform = "PLATFORM"
 
 // auditKey is where the record of a tenant, or of the platform, is.
 func auditKey(r audit.Record) key {
-	return key{auditPartition(r.TenantID), inTime(r.Time, r.ID)}
+	return key{auditPartition(r.Stream()), inTime(r.Time, r.ID)}
 }
 
-func auditPartition(id identity.TenantID) string {
-	return "AUDIT#" + cmp.Or(string(id), platform)
+// auditHeadKey is where the end of a stream's chain is. It sorts after the records.
+func auditHeadKey(s audit.Stream) key { return key{auditPartition(s), "HEAD"} }
+
+func auditPartition(s audit.Stream) string {
+	return "AUDIT#" + cmp.Or(string(s.TenantID()), platform)
+}
+
+// auditStream returns the stream that has the key in its partition.
+func auditStream(k key) audit.Stream {
+	if k.name() == platform {
+		return audit.Platform
+	}
+	return audit.Stream(k.name())
 }
 
 // auditHour is the partition of the index tenant that holds the records of an

@@ -91,8 +91,8 @@ func listOf[I, T any](ctx context.Context, t *Table, partition string, w page.Wi
 	return p, nil
 }
 
-// batchGet reads the attributes named of the items with the keys given, as they
-// are now, in any order. It leaves out those that are not there.
+// batchGet reads the attributes named, or all for "", of the items with the keys
+// given, as they are now, in any order. It leaves out those that are not there.
 func batchGet[T any](ctx context.Context, t *Table, keys []key, attributes string) ([]T, error) {
 	var items []T
 	for chunk := range slices.Chunk(keys, maxBatch) {
@@ -110,7 +110,10 @@ func batchGet[T any](ctx context.Context, t *Table, keys []key, attributes strin
 }
 
 func (t *Table) batchGetChunk(ctx context.Context, keys []key, attributes string) ([]map[string]types.AttributeValue, error) {
-	wanted := types.KeysAndAttributes{ConsistentRead: new(true), ProjectionExpression: &attributes}
+	wanted := types.KeysAndAttributes{ConsistentRead: new(true)}
+	if attributes != "" {
+		wanted.ProjectionExpression = &attributes
+	}
 	for _, k := range keys {
 		av, err := attributevalue.MarshalMap(k)
 		if err != nil {
