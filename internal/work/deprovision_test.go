@@ -636,9 +636,16 @@ func TestDeprovisionDead(t *testing.T) {
 	if got := w.tenant().Status; got != tenant.Deleting {
 		t.Errorf("what is late made the tenant %s", got)
 	}
+	again := deprovisioning.Workflow{Machine: w.machine, Operations: w.operations}
+	if err := again.Recover(t.Context(), first); err != nil || w.operation().Attempt != 2 {
+		t.Errorf("a sweeper that is behind: %v, and attempt %d", err, w.operation().Attempt)
+	}
 	w.execute()
 	w.checkDeleted()
 	w.late(second)
+	if err := again.Recover(t.Context(), second); err != nil {
+		t.Error(err)
+	}
 	w.checkDeleted()
 }
 
