@@ -22,6 +22,7 @@ import (
 	"github.com/tenantry/tenantry/internal/secret"
 	"github.com/tenantry/tenantry/internal/signing"
 	"github.com/tenantry/tenantry/internal/sweep"
+	"github.com/tenantry/tenantry/internal/user"
 	"github.com/tenantry/tenantry/internal/work"
 	"github.com/tenantry/tenantry/internal/workflow"
 )
@@ -33,9 +34,9 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 	table := dynamo.NewTable(db, env.String("TABLE_NAME"))
 	tenants, operations, users := dynamo.NewTenants(table), dynamo.NewOperations(table), dynamo.NewUsers(table)
 	directory := cognito.NewDirectory(cognitoidentityprovider.NewFromConfig(cfg), env.String("USER_POOL_ID"))
-	vault, machines := secret.NewOperations(secrets, stack), sfn.NewFromConfig(cfg)
+	due, vault, machines := dynamo.NewDue(table), secret.NewOperations(secrets, stack), sfn.NewFromConfig(cfg)
 	sweeper := &sweep.Sweeper{
-		Due:        dynamo.NewDue(table),
+		Due:        due,
 		Operations: operations,
 		Tenants:    tenants,
 		Accounts:   users,
@@ -62,7 +63,8 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 		Store:  dynamo.NewAudit(table),
 		Signer: signing.NewKey(kms.NewFromConfig(cfg), env.String("AUDIT_KEY_ARN")),
 	}
+	inviter := user.NewInviter(users, tenants, directory)
 	return func(ctx context.Context, _ struct{}) (struct{}, error) {
-		return struct{}{}, errors.Join(sealer.Seal(ctx), sweeper.Sweep(ctx))
+		return struct{}{}, errors.Join(sealer.Seal(ctx), sweeper.Sweep(ctx), inviter.Sweep(ctx, due))
 	}
 }

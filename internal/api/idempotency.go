@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
 
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/idempotency"
@@ -145,6 +146,19 @@ func (r *Request) Receipt(resp *Response) (*idempotency.Record, error) {
 		Body:      body,
 		ExpiresAt: time.Now().Add(idempotency.Lifetime),
 	}, nil
+}
+
+// effects is the namespace of ids that are derived from requests.
+var effects = uuid.MustParse("6f0b7a3e-52c1-4d0c-9f38-1f2f0c4be7a5")
+
+// effectID returns an id for what the request brings about: the same for each
+// request with the same idempotency key and body, and else a new one.
+func (r *Request) effectID() string {
+	if r.once == nil {
+		return uuid.NewString()
+	}
+	s := r.once.scope
+	return uuid.NewSHA1(effects, fmt.Appendf(nil, "%q", []string{s.Caller, s.Route, s.Key, r.once.bodyHash})).String()
 }
 
 func isVisibleASCII(s string) bool {

@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"errors"
 	"reflect"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/tenantry/tenantry/internal/account"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
@@ -65,17 +67,20 @@ func requestTenant(ctx context.Context, c identity.Caller, service TenantRequest
 	if c.IsPlatformAdmin() {
 		return service.Request(ctx, c, request, receipt)
 	}
-	account, err := accounts.FindByID(ctx, c.Subject)
+	found, err := accounts.FindByID(ctx, c.Subject)
+	if errors.Is(err, fault.NotFound) {
+		return provisioning.Result{}, account.ErrNoUser(err)
+	}
 	if err != nil {
 		return provisioning.Result{}, err
 	}
-	if !account.Business {
+	if !found.Business {
 		return provisioning.Result{}, fault.New(fault.Forbidden, "a developer account has no tenant")
 	}
 	if d := request.Draft; d.ID.Set || d.Isolation == patch.Of(tenant.Dedicated) || request.AdminEmail.Set {
 		return provisioning.Result{}, fault.New(fault.Forbidden, "only a platform admin may give id, isolation dedicated and admin_email")
 	}
-	return service.Found(ctx, account, request, receipt)
+	return service.Found(ctx, found, request, receipt)
 }
 
 // requested returns the answer to a request for a tenant. It shows a password

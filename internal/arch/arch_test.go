@@ -17,23 +17,20 @@ const module = "github.com/tenantry/tenantry/"
 // listed may import none, so that a new package has to be placed here.
 var allowed = map[string][]string{
 	// What everything else is made of.
-	"fault":       {},
-	"identity":    {},
-	"patch":       {},
-	"idempotency": {},
-	"page":        {},
-	"audit":       {"fault", "identity"},
-	"conflict":    {"fault"},
-	"opaque":      {},
-
-	// The domain, which knows neither edges nor adapters.
+	"fault":          {},
+	"identity":       {},
+	"patch":          {},
+	"idempotency":    {},
+	"page":           {},
+	"audit":          {"fault", "identity"},
+	"conflict":       {"fault"},
+	"opaque":         {},
 	"tenant":         {"audit", "conflict", "fault", "identity", "patch"},
 	"agent":          {"audit", "conflict", "fault", "idempotency", "identity", "patch", "tenant"},
 	"operation":      {"fault", "identity"},
-	"user":           {"audit", "fault", "identity"},
+	"user":           {"audit", "conflict", "fault", "idempotency", "identity", "patch", "tenant"},
 	"work":           {"audit", "fault", "idempotency", "operation", "patch", "tenant"},
 	"provisioning":   {"audit", "fault", "idempotency", "identity", "operation", "patch", "tenant", "user", "work"},
-	"trail":          {"audit", "identity"},
 	"sweep":          {"fault", "identity", "operation", "tenant", "user", "work"},
 	"deprovisioning": {"audit", "conflict", "fault", "idempotency", "identity", "operation", "sweep", "tenant", "user", "work"},
 	"account":        {"audit", "fault", "identity", "patch", "provisioning", "tenant", "user"},
@@ -41,7 +38,7 @@ var allowed = map[string][]string{
 	"impersonation":  {"audit", "fault", "idempotency", "identity", "opaque", "patch", "tenant", "user"},
 
 	// The edges.
-	"api":        {"account", "agent", "apikey", "audit", "deprovisioning", "fault", "idempotency", "identity", "impersonation", "operation", "page", "patch", "provisioning", "tenant", "trail", "user", "work"},
+	"api":        {"account", "agent", "apikey", "deprovisioning", "fault", "idempotency", "identity", "impersonation", "operation", "page", "patch", "provisioning", "tenant", "user", "work"},
 	"authorizer": {"api", "apikey", "fault", "identity", "impersonation", "opaque", "token", "user"},
 	"task":       {"fault", "operation", "work"},
 	"trigger":    {"account", "fault", "identity", "provisioning"},

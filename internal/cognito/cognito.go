@@ -122,6 +122,36 @@ func (d *Directory) createOrFind(ctx context.Context, in *cognitoidentityprovide
 	return identity.UserID(byName(out.User.Attributes)[attributeSub]), nil
 }
 
+// Readmit mails an account whose invitation is open that invitation again, with a
+// new password, and any other a code to reset the password, without which nobody
+// signs in any more. It says which it was. It fails with fault.NotFound, with
+// fault.Conflict if no mail can be sent to the account, and with
+// fault.TooManyRequests.
+func (d *Directory) Readmit(ctx context.Context, username string) (invited bool, err error) {
+	_, err = d.client.AdminCreateUser(ctx, &cognitoidentityprovider.AdminCreateUserInput{
+		UserPoolId:             &d.poolID,
+		Username:               &username,
+		MessageAction:          types.MessageActionTypeResend,
+		DesiredDeliveryMediums: []types.DeliveryMediumType{types.DeliveryMediumTypeEmail},
+	})
+	if _, ok := errors.AsType[*types.UnsupportedUserStateException](err); !ok {
+		return err == nil, readmitFailure("send an invitation again", err)
+	}
+	_, err = d.client.AdminResetUserPassword(ctx, &cognitoidentityprovider.AdminResetUserPasswordInput{UserPoolId: &d.poolID, Username: &username}, onceIfLimited)
+	return false, readmitFailure("reset the password of an account", err)
+}
+
+func readmitFailure(what string, err error) error {
+	if _, ok := errors.AsType[*types.UserNotFoundException](err); ok {
+		return fault.New(fault.NotFound, "the user's account is gone")
+	}
+	_, noAddress := errors.AsType[*types.InvalidParameterException](err)
+	if _, refused := errors.AsType[*types.NotAuthorizedException](err); noAddress || refused {
+		return fault.Wrap(failure(what, err), fault.Conflict, "no mail can be sent to the account as it is")
+	}
+	return failure(what, err)
+}
+
 // AdminDelete removes an account. It is no error if it is gone.
 func (d *Directory) AdminDelete(ctx context.Context, username string) error {
 	_, err := d.client.AdminDeleteUser(ctx, &cognitoidentityprovider.AdminDeleteUserInput{UserPoolId: &d.poolID, Username: &username})

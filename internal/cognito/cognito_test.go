@@ -299,6 +299,37 @@ func TestAdminCreate(t *testing.T) {
 	}
 }
 
+func TestReadmit(t *testing.T) {
+	const (
+		again = `{"UserPoolId":"eu-west-1_abc","Username":"name","MessageAction":"RESEND","DesiredDeliveryMediums":["EMAIL"]}`
+		name  = `{"UserPoolId":"eu-west-1_abc","Username":"name"}`
+	)
+	accepted := answer{operation: "AdminCreateUser", code: "UnsupportedUserStateException", message: "Resend not possible."}
+	reset := func(code string) answer { return answer{operation: "AdminResetUserPassword", code: code, body: `{}`} }
+	for situation, test := range map[string]struct {
+		script  []answer
+		invited bool
+		kind    fault.Kind
+	}{
+		"invitation is open": {[]answer{{operation: "AdminCreateUser", body: `{"User":{}}`}}, true, ""},
+		"accepted":           {[]answer{accepted, reset("")}, false, ""},
+		"gone":               {[]answer{{operation: "AdminCreateUser", code: "UserNotFoundException"}}, false, fault.NotFound},
+		"gone since":         {[]answer{accepted, reset("UserNotFoundException")}, false, fault.NotFound},
+		"no address":         {[]answer{accepted, reset("InvalidParameterException")}, false, fault.Conflict},
+		"disabled":           {[]answer{accepted, reset("NotAuthorizedException")}, false, fault.Conflict},
+		"too often":          {[]answer{accepted, reset("LimitExceededException")}, false, fault.TooManyRequests},
+	} {
+		t.Run(situation, func(t *testing.T) {
+			p, client := newPool(t, test.script...)
+			invited, err := client.Readmit(t.Context(), "name")
+			if invited != test.invited || fault.KindOf(err) != test.kind || (err == nil) != (test.kind == "") {
+				t.Errorf("got %v, %v, want %v and the kind %q", invited, err, test.invited, test.kind)
+			}
+			checkCalls(t, p, []call{{"AdminCreateUser", again}, {"AdminResetUserPassword", name}}[:len(test.script)]...)
+		})
+	}
+}
+
 // What is done already is no error.
 func TestGone(t *testing.T) {
 	for operation, do := range map[string]func(*cognito.AppClient) error{

@@ -48,8 +48,12 @@ func (s *Tenants) creation(c provisioning.Creation) *transaction {
 	tx.put(reservationItem{key: slugKey(t.Slug), TenantID: t.ID}, fault.New(fault.SlugTaken, "the slug %q is taken", t.Slug))
 	tx.reserveSIPDomain(t)
 	if c.Owner != nil {
-		tx.putUser(*c.Owner)
-		tx.checkNotRejected(*c.Owner)
+		owner, before := *c.Owner, newRosterPage(t.ID, 1)
+		roster := before
+		roster.add(&owner)
+		tx.putUser(owner)
+		tx.checkNotRejected(owner)
+		tx.saveRoster(before, roster)
 	}
 	if c.Operation.AdminEmail != "" {
 		tx.put(emailItem{key: emailKey(c.Operation.AdminEmail), OperationID: c.Operation.ID},

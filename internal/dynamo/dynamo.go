@@ -94,6 +94,29 @@ func (t *Table) put(ctx context.Context, item any, taken error) error {
 	return nil
 }
 
+// update changes attributes of an item that is there, and else fails with missing.
+func (t *Table) update(ctx context.Context, k key, set string, v map[string]any, missing error) error {
+	av, err := attributevalue.MarshalMap(k)
+	vs, err2 := values(v)
+	if err := errors.Join(err, err2); err != nil {
+		return fmt.Errorf("marshal a change of %s: %w", k.PK, err)
+	}
+	_, err = t.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName:                 &t.name,
+		Key:                       av,
+		UpdateExpression:          &set,
+		ConditionExpression:       new("attribute_exists(pk)"),
+		ExpressionAttributeValues: vs,
+	})
+	if _, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
+		return missing
+	}
+	if err != nil {
+		return fmt.Errorf("update %s: %w", k.PK, err)
+	}
+	return nil
+}
+
 // values makes the values of an expression.
 func values(v map[string]any) (map[string]types.AttributeValue, error) {
 	if len(v) == 0 {

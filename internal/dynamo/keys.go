@@ -28,6 +28,7 @@ import (
 //	its counters           TENANT#<id>                     COUNTERS
 //	operation running      TENANT#<id>                     OPERATION
 //	agent                  TENANT#<id>                     AGENT#<id>    where the tenant keeps what is its own
+//	page of its users      TENANT#<id>                     ROSTER#<page>
 //	slug                   SLUG#<slug>                     SLUG          reserves the slug
 //	e-mail                 EMAIL#<folded e-mail>           EMAIL         reserves the e-mail
 //	SIP domain             SIPDOMAIN#<domain>              SIPDOMAIN     reserves the domain
@@ -83,6 +84,10 @@ func impersonationTokenKey(hash opaque.Hash) key {
 	return key{"IMPERSONATION-TOKEN#" + string(hash), "IMPERSONATION-TOKEN"}
 }
 
+func rosterKey(id identity.TenantID, page int64) key {
+	return key{"TENANT#" + string(id), fmt.Sprintf("ROSTER#%017d", page)}
+}
+
 func recordKey(s idempotency.Scope) key {
 	return key{"IDEMPOTENCY#" + s.Caller + "#" + s.Route + "#" + s.Key, "IDEMPOTENCY"}
 }
@@ -99,12 +104,16 @@ func searchKey(text string, id identity.TenantID) key {
 }
 
 // searchText returns as much of a folded text as is in a key.
-func searchText(folded string) string {
-	end := min(len(folded), maxSearchText)
-	for end < len(folded) && !utf8.RuneStart(folded[end]) {
+func searchText(folded string) string { return cutText(folded, maxSearchText) }
+
+// cutText returns a text of at most so many bytes: the beginning of text, in whole
+// characters.
+func cutText(text string, most int) string {
+	end := min(len(text), max(0, most))
+	for end < len(text) && !utf8.RuneStart(text[end]) {
 		end--
 	}
-	return folded[:end]
+	return text[:end]
 }
 
 // searchPartition is where all entries are whose text begins with the first two
@@ -182,6 +191,7 @@ const (
 	dueOperation = "operation"
 	dueAccount   = "account"
 	dueAudit     = "audit"
+	dueInvited   = "invitation"
 )
 
 func dueKey(kind string, shard int) string { return "DUE#" + kind + "#" + strconv.Itoa(shard) }
@@ -193,13 +203,5 @@ func shardOf(id string) int {
 	return int(h.Sum32() % dueShards)
 }
 
-const sortableTime = "2006-01-02T15:04:05.000Z"
-
 // sortable writes a time so that texts sort as times do.
-func sortable(t time.Time) string { return t.UTC().Format(sortableTime) }
-
-// timeOf returns the time that a text from sortable or inTime begins with.
-func timeOf(text string) time.Time {
-	t, _ := time.Parse(sortableTime, text[:min(len(text), len(sortableTime))]) // what we wrote can be read
-	return t
-}
+func sortable(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -37,14 +37,16 @@ func (s *Users) CreateOwner(ctx context.Context, o operation.Operation, u user.U
 	if before.OwnerID != nil && *before.OwnerID == u.ID {
 		return nil
 	}
-	tx := s.begin()
-	tx.checkUnderWay(o)
-	tx.put(newUserItem(u), fault.New(fault.Conflict, "there is a user %q already", u.ID))
-	tx.write(emailItem{key: emailKey(u.Email), UserID: u.ID, Username: u.Username}, "operation_id = :o",
-		map[string]any{":o": o.ID}, fault.New(fault.EmailTaken, "the e-mail address of the owner belongs to another account"))
-	tx.setOwner(before, &u.ID, 1)
-	tx.record(r)
-	return tx.run(ctx)
+	return s.withRoster(ctx, u.TenantID, 0, func(tx *transaction, p *rosterPage) {
+		tx.checkUnderWay(o)
+		joined := u
+		p.add(&joined)
+		tx.put(newUserItem(joined), fault.New(fault.Conflict, "there is a user %q already", u.ID))
+		tx.write(emailItem{key: emailKey(u.Email), UserID: u.ID, Username: u.Username}, "operation_id = :o",
+			map[string]any{":o": o.ID}, fault.New(fault.EmailTaken, "the e-mail address of the owner belongs to another account"))
+		tx.setOwner(before, &u.ID, 1)
+		tx.record(r)
+	})
 }
 
 // DeleteOwner takes back what CreateOwner did, as long as the attempt is under
@@ -58,15 +60,22 @@ func (s *Users) DeleteOwner(ctx context.Context, o operation.Operation, by audit
 	if before.OwnerID == nil {
 		return nil
 	}
-	owner := *before.OwnerID
-	tx := s.begin()
-	tx.checkUnderWay(o)
-	tx.remove(userKey(owner), "tenant_id = :t", map[string]any{":t": o.TenantID}, errLost(o.TenantID, "owner"))
-	tx.write(emailItem{key: emailKey(o.AdminEmail), OperationID: o.ID}, "user_id = :u",
-		map[string]any{":u": owner}, errLost(o.TenantID, "e-mail address"))
-	tx.setOwner(before, nil, -1)
-	tx.record(by.Did(audit.UserDeleted, o.TenantID, user.Target(owner)))
-	return tx.run(ctx)
+	owner, err := s.Get(ctx, *before.OwnerID)
+	if errors.Is(err, fault.NotFound) {
+		return errLost(o.TenantID, "owner")
+	}
+	if err != nil {
+		return err
+	}
+	return s.withRoster(ctx, o.TenantID, owner.Number, func(tx *transaction, p *rosterPage) {
+		tx.checkUnderWay(o)
+		tx.remove(userKey(owner.ID), "tenant_id = :t", map[string]any{":t": o.TenantID}, errLost(o.TenantID, "owner"))
+		tx.write(emailItem{key: emailKey(o.AdminEmail), OperationID: o.ID}, "user_id = :u",
+			map[string]any{":u": owner.ID}, errLost(o.TenantID, "e-mail address"))
+		tx.setOwner(before, nil, -1)
+		p.set(owner.Number, nil)
+		tx.record(by.Did(audit.UserDeleted, o.TenantID, user.Target(owner.ID)))
+	})
 }
 
 // checkUnderWay requires that an attempt of an operation is neither over nor

@@ -15,6 +15,7 @@ import (
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
+	"github.com/tenantry/tenantry/internal/page"
 	"github.com/tenantry/tenantry/internal/provisioning"
 	"github.com/tenantry/tenantry/internal/sweep"
 	"github.com/tenantry/tenantry/internal/tenant"
@@ -63,7 +64,12 @@ func (w *owned) check(want *identity.UserID) {
 	if n, _ := counters["owners"].(*types.AttributeValueMemberN); n == nil || n.Value != owners {
 		w.Errorf("the counters are %v, want %s owners", counters, owners)
 	}
+	listed, err := w.users.List(w.Context(), got.ID, "", page.Window{Limit: 10})
+	if (want == nil) != (len(listed.Entries) == 0) || want != nil && listed.Entries[0].Value.ID != *want || err != nil {
+		w.Errorf("the users of the tenant are %+v, %v", listed, err)
+	}
 	u, err := w.users.Get(w.Context(), w.owner.ID)
+	u.Number = w.owner.Number // each time another
 	username, err2 := w.users.ByEmail(w.Context(), w.owner.Email)
 	if want == nil {
 		if !errors.Is(err, fault.NotFound) || !errors.Is(err2, fault.NotFound) {

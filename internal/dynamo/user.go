@@ -7,6 +7,7 @@ import (
 
 	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/user"
@@ -23,7 +24,7 @@ func (s *Users) Get(ctx context.Context, id identity.UserID) (user.User, error) 
 	var item userItem
 	err := s.get(ctx, userKey(id), &item)
 	if errors.Is(err, errNoItem) {
-		return user.User{}, errNoUser(id)
+		return user.User{}, user.NotFound(id)
 	}
 	if err != nil {
 		return user.User{}, err
@@ -56,14 +57,12 @@ func (s *Users) EmailHeld(ctx context.Context, email string) (bool, error) {
 // EndSessions ends the sessions of a user that began at the time given or before.
 // It fails with fault.NotFound if there is no such user.
 func (s *Users) EndSessions(ctx context.Context, id identity.UserID, at time.Time, r audit.Record) error {
-	missing := errNoUser(id)
+	missing := user.NotFound(id)
 	tx := s.begin()
 	tx.update(userKey(id), "SET sessions_ended_at = :at ADD version :one", map[string]any{":at": at, ":one": 1}, nil, missing)
 	tx.record(r)
 	return tx.run(ctx)
 }
-
-func errNoUser(id identity.UserID) error { return fault.New(fault.NotFound, "there is no user %q", id) }
 
 // putUser adds the writes that a new user is made of: the row, and the e-mail
 // address bound to it.
@@ -77,29 +76,132 @@ func (tx *transaction) putUser(u user.User) {
 // tenant without. It fails with fault.Conflict if the stored version is not that
 // of u.
 func (s *Users) Purge(ctx context.Context, u user.User, r audit.Record) error {
-	tx := s.begin()
-	tx.removeUser(u)
-	tx.countUsers(u.TenantID, -1, -u.OwnerCount())
-	tx.record(r)
-	return tx.run(ctx)
+	return s.withRoster(ctx, u.TenantID, u.Number, func(tx *transaction, p *rosterPage) {
+		tx.removeUser(u)
+		tx.countUsers(u.TenantID, -1, -u.OwnerCount())
+		p.set(u.Number, nil)
+		p.gone = p.text == "" // nobody comes any more
+		tx.record(r)
+	})
 }
 
 // countUsers adds the write that keeps a tenant's count of its users, and of its
 // owners who are not disabled.
 func (tx *transaction) countUsers(id identity.TenantID, users, owners int) {
-	tx.update(countersKey(id), "ADD #users :users, owners :owners", map[string]any{":users": users, ":owners": owners},
+	tx.update(countersKey(id), countUsers, map[string]any{":users": users, ":owners": owners},
 		map[string]string{"#users": "users"}, errLost(id, "counters"))
 }
 
+const countUsers = "ADD #users :users, owners :owners"
+
 // removeUser adds the writes that take a user away: the row goes, the e-mail
 // address is free, and the account is noted to be removed, so that nobody comes
-// in by it again. Whoever calls it counts the users.
+// in by it again. Whoever calls it counts the users, and sees to the roster.
 func (tx *transaction) removeUser(u user.User) {
-	tx.remove(userKey(u.ID), "version = :before", map[string]any{":before": u.Version},
-		fault.New(fault.Conflict, "the user was changed by another request meanwhile"))
+	tx.remove(userKey(u.ID), "version = :before", map[string]any{":before": u.Version}, errUserChanged)
 	tx.remove(emailKey(u.Email), "user_id = :u", map[string]any{":u": u.ID},
 		errors.New("the e-mail address of user "+string(u.ID)+" is not as its last transaction left it"))
 	tx.put(newRejectedItem(u.ID, u.Username), errNoted)
+}
+
+var errUserChanged = fault.New(fault.Conflict, "the user was changed by another request meanwhile")
+
+// Change makes a change, all of it or nothing. It fails with fault.Conflict if
+// user or tenant are not as the change takes them to be, or if it would leave the
+// tenant without an owner, and with fault.Forbidden if the guard does not hold.
+func (s *Users) Change(ctx context.Context, c user.Change) error {
+	if c.Tenant == nil {
+		tx := s.begin()
+		tx.changeUser(c)
+		return tx.run(ctx)
+	}
+	return s.withRoster(ctx, c.Before.TenantID, c.Before.Number, func(tx *transaction, p *rosterPage) {
+		tx.changeUser(c)
+		users, owners := 0, c.After.OwnerCount()-c.Before.OwnerCount()
+		if c.After == (user.User{}) {
+			users = -1
+			p.set(c.Before.Number, nil)
+		} else {
+			p.set(c.Before.Number, &c.After)
+		}
+		tx.changeMembers(*c.Tenant, users, owners)
+	})
+}
+
+// changeUser adds the writes that change a user, or take one away, and tell of it.
+func (tx *transaction) changeUser(c user.Change) {
+	if c.Guard != "" {
+		tx.checkIs(c.Guard, identity.PlatformAdmin, fault.New(fault.Forbidden, "you are no platform admin any more"))
+	}
+	if c.After == (user.User{}) {
+		tx.removeUser(c.Before)
+	} else {
+		tx.updateUser(c.Before, c.After)
+	}
+	tx.record(c.Records...)
+}
+
+// updateUser adds the write that changes a user's row. It leaves alone when the
+// user was last seen, which is no part of the version.
+func (tx *transaction) updateUser(before, after user.User) {
+	tx.updateIf(userKey(after.ID),
+		"SET full_name = :name, #role = :role, #disabled = :disabled, sessions_ended_at = :ended, version = :after",
+		"version = :before",
+		map[string]any{
+			":name": after.FullName, ":role": after.Role, ":disabled": after.Disabled, ":ended": after.SessionsEndedAt,
+			":before": before.Version, ":after": after.Version,
+		},
+		map[string]string{"#role": "role", "#disabled": "disabled"}, errUserChanged)
+}
+
+// changeMembers adds the writes that count the users of a tenant, whose status
+// must still be the same, and that give it another owner.
+func (tx *transaction) changeMembers(c user.TenantChange, users, owners int) {
+	condition, v := "#status = :status", map[string]any{":status": c.Before.Status, ":users": users, ":owners": owners}
+	if owners < 0 {
+		condition += " AND owners > :least"
+		v[":least"] = -owners
+	}
+	tx.updateIf(countersKey(c.Before.ID), countUsers, condition, v,
+		map[string]string{"#users": "users", "#status": "status"}, errTenantChanged)
+	if c.After.Version != c.Before.Version {
+		tx.replaceTenant(c.Before, c.After)
+	}
+	if c.Heir != "" {
+		tx.checkIs(c.Heir, identity.Owner, errTenantChanged)
+	}
+}
+
+var errTenantChanged = fault.New(fault.Conflict, "the tenant was changed by another request meanwhile")
+
+// checkIs requires that a user has a role and is not disabled.
+func (tx *transaction) checkIs(id identity.UserID, role identity.Role, unmet error) {
+	tx.check(userKey(id), "#role = :role AND #disabled = :no", map[string]any{":role": role, ":no": false},
+		map[string]string{"#role": "role", "#disabled": "disabled"}, unmet)
+}
+
+// Reset writes a reset. It fails with idempotency.ErrRecorded if the receipt is
+// there already, and with fault.Conflict if user or tenant are not as the reset
+// takes them to be.
+func (s *Users) Reset(ctx context.Context, r user.Reset) error {
+	tx := s.begin()
+	if r.Receipt != nil {
+		tx.put(newRecordItem(*r.Receipt), idempotency.ErrRecorded)
+	}
+	after := r.User
+	after.SessionsEndedAt, after.Version = r.At, r.User.Version+1
+	tx.updateUser(r.User, after)
+	if r.Tenant != nil {
+		tx.changeMembers(user.TenantChange{Before: *r.Tenant, After: *r.Tenant}, 0, 0)
+	}
+	tx.record(r.Record)
+	return tx.run(ctx)
+}
+
+// Seen notes that a user is there. It fails with fault.NotFound if there is no such
+// user any more.
+func (s *Users) Seen(ctx context.Context, id identity.UserID, at time.Time) error {
+	return s.update(ctx, userKey(id), "SET last_seen_at = :at", map[string]any{":at": at}, user.NotFound(id))
 }
 
 // A userItem is a user as it is stored. Those of a tenant are in the index
@@ -115,6 +217,8 @@ type userItem struct {
 	Disabled        bool              `dynamodbav:"disabled"`
 	CreatedAt       time.Time         `dynamodbav:"created_at"`
 	SessionsEndedAt time.Time         `dynamodbav:"sessions_ended_at"`
+	LastSeenAt      *time.Time        `dynamodbav:"last_seen_at,omitempty"`
+	Number          int64             `dynamodbav:"number,omitempty"`
 	Version         int64             `dynamodbav:"version"`
 	OfTenant        string            `dynamodbav:"of_tenant,omitempty"`
 	OfTenantSort    string            `dynamodbav:"of_tenant_sort,omitempty"`
@@ -123,7 +227,8 @@ type userItem struct {
 func newUserItem(u user.User) userItem {
 	item := userItem{
 		key: userKey(u.ID), ID: u.ID, Username: u.Username, Email: u.Email, FullName: u.FullName, Role: u.Role,
-		TenantID: u.TenantID, Disabled: u.Disabled, CreatedAt: u.CreatedAt, SessionsEndedAt: u.SessionsEndedAt, Version: u.Version,
+		TenantID: u.TenantID, Disabled: u.Disabled, CreatedAt: u.CreatedAt, SessionsEndedAt: u.SessionsEndedAt,
+		Number: u.Number, Version: u.Version,
 	}
 	if u.TenantID != "" {
 		item.OfTenant, item.OfTenantSort = usersOf(u.TenantID), inTime(u.CreatedAt, string(u.ID))
@@ -132,17 +237,26 @@ func newUserItem(u user.User) userItem {
 }
 
 func (i userItem) user() user.User {
-	return user.User{
+	u := user.User{
 		ID: i.ID, Username: i.Username, Email: i.Email, FullName: i.FullName, Role: i.Role, TenantID: i.TenantID,
-		Disabled: i.Disabled, CreatedAt: i.CreatedAt, SessionsEndedAt: i.SessionsEndedAt, Version: i.Version,
+		Disabled: i.Disabled, CreatedAt: i.CreatedAt, SessionsEndedAt: i.SessionsEndedAt,
+		Number: i.Number, Version: i.Version,
 	}
+	if i.LastSeenAt != nil {
+		u.LastSeenAt = *i.LastSeenAt
+	}
+	return u
 }
 
-// An emailItem reserves an e-mail address: for a user, or for the operation that
-// is to make one.
+// An emailItem reserves an e-mail address: for a user, or for the operation or the
+// invitation that is to make one.
 type emailItem struct {
 	key
-	UserID      identity.UserID `dynamodbav:"user_id,omitempty"`
-	Username    string          `dynamodbav:"username,omitempty"`
-	OperationID operation.ID    `dynamodbav:"operation_id,omitempty"`
+	UserID       identity.UserID `dynamodbav:"user_id,omitempty"`
+	Username     string          `dynamodbav:"username,omitempty"`
+	OperationID  operation.ID    `dynamodbav:"operation_id,omitempty"`
+	InvitationID string          `dynamodbav:"invitation_id,omitempty"`
+	HeldUntil    string          `dynamodbav:"held_until,omitempty"`
+	Due          string          `dynamodbav:"due,omitempty"`
+	DueAt        string          `dynamodbav:"due_at,omitempty"`
 }

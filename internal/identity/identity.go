@@ -26,6 +26,16 @@ const (
 	Service       Role = "service"   // a service of the platform, by its key
 )
 
+// TenantRoles returns the roles of a tenant, in falling order.
+func TenantRoles() []Role { return []Role{Owner, Admin, Supervisor, Agent} }
+
+// ranks orders the roles by whom they may act on.
+var ranks = map[Role]int{PlatformAdmin: 5, Owner: 4, Admin: 3, Supervisor: 2, Agent: 1, Developer: 0, Applicant: 0, Service: 0}
+
+// Above reports whether the role stands above another, so that whoever has that
+// may neither give this one nor act on those who have it.
+func (r Role) Above(other Role) bool { return ranks[r] > ranks[other] }
+
 // A Scope is something that a service may do.
 type Scope string
 

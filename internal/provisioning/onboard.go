@@ -38,7 +38,8 @@ type Accounts interface {
 
 // Onboard gives a confirmed account its user and, if it is a business, its
 // tenant, whose id is the user's own. Doing it again changes nothing. It fails
-// with fault.EmailTaken if another account with the same address was first.
+// with fault.EmailTaken if another account with the same address was first, and
+// with fault.Forbidden if the account had a tenant, and its user was removed.
 func (s *Service) Onboard(ctx context.Context, a Account) error {
 	_, err := s.accounts.Get(ctx, a.ID)
 	if !errors.Is(err, fault.NotFound) {
@@ -58,6 +59,9 @@ func (s *Service) Onboard(ctx context.Context, a Account) error {
 		return err
 	case errors.Is(err, fault.Conflict):
 		_, err = s.accounts.Get(ctx, a.ID) // another call of ours was first
+		if errors.Is(err, fault.NotFound) {
+			return fault.Wrap(err, fault.Forbidden, "the account's user was removed")
+		}
 		return err
 	}
 	return err

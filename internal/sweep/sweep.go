@@ -35,11 +35,8 @@ type Accounts interface {
 }
 
 // A RejectedAccount is to be removed, since another with its e-mail address was
-// confirmed first.
-type RejectedAccount struct {
-	ID       identity.UserID
-	Username string
-}
+// confirmed first, or since its user was removed.
+type RejectedAccount = user.Account
 
 // DueWork is what is to be looked at.
 type DueWork interface {

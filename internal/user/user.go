@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tenantry/tenantry/internal/audit"
+	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 )
 
@@ -24,8 +25,29 @@ type User struct {
 	// SessionsEndedAt is when all the user's sessions were ended: tokens of an
 	// authentication in that second or before are refused.
 	SessionsEndedAt time.Time
-	Version         int64
+	// LastSeenAt is when the user last said that they are there, or zero. It is no
+	// part of the version.
+	LastSeenAt time.Time
+	Number     int64 // the user's place among those of the tenant
+	Version    int64 // of the stored row; 1 when it is new
 }
+
+// onlineFor is how long a user is online who said that they are there.
+const onlineFor = 2 * time.Minute
+
+// Online reports whether the user is there.
+func (u User) Online(now time.Time) bool {
+	return !u.Disabled && now.Before(u.LastSeenAt.Add(onlineFor))
+}
+
+// An Account is what a user signs in to, as far as it is to be removed.
+type Account struct {
+	ID       identity.UserID
+	Username string
+}
+
+// NotFound says that there is no such user, or none that the caller may know of.
+func NotFound(id identity.UserID) error { return fault.New(fault.NotFound, "there is no user %q", id) }
 
 // Ended reports whether a session that began at authTime, which is in whole
 // seconds, is over.

@@ -26,6 +26,7 @@ import (
 	"github.com/tenantry/tenantry/internal/provisioning"
 	"github.com/tenantry/tenantry/internal/task"
 	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/user"
 	"github.com/tenantry/tenantry/internal/work"
 )
 
@@ -90,25 +91,17 @@ func (w *world) addAgents() {
 // addUser adds a user to the tenant, with the account.
 func (w *world) addUser(name string) {
 	w.Helper()
-	id := uuid.NewString()
-	w.directory.accounts[name] = &account{id: identity.UserID(id), email: name + "@example.com"}
-	w.put(map[string]string{
-		"pk": "USER#" + id, "sk": "USER", "id": id, "username": name, "email": name + "@example.com", "role": "agent",
-		"tenant_id": string(w.tenantID), "of_tenant": "TENANT#" + string(w.tenantID) + "#USER", "of_tenant_sort": id,
-		"created_at": "2026-01-01T00:00:00Z", "sessions_ended_at": "2026-01-01T00:00:00Z",
-	})
-	w.put(map[string]string{"pk": "EMAIL#" + name + "@example.com", "sk": "EMAIL", "user_id": id, "username": name})
-	w.count("users", 2)
-}
-
-// put writes an item past all stores. Numbers are 1.
-func (w *world) put(attributes map[string]string) {
-	w.Helper()
-	item := map[string]types.AttributeValue{"version": &types.AttributeValueMemberN{Value: "1"}}
-	for name, text := range attributes {
-		item[name] = &types.AttributeValueMemberS{Value: text}
+	id, now := identity.UserID(uuid.NewString()), time.Now().UTC().Truncate(time.Millisecond)
+	email := name + "@example.com"
+	w.directory.accounts[name] = &account{id: id, email: email}
+	users, t := dynamo.NewUsers(w.table.table()), w.tenant()
+	i := user.Invitation{ID: name, Email: email, HeldUntil: now.Add(time.Minute), DeadAt: now.Add(time.Hour)}
+	u := user.User{ID: id, Username: name, Email: email, FullName: name, Role: identity.Agent, TenantID: t.ID, CreatedAt: now, Version: 1}
+	err := users.Hold(w.Context(), i)
+	if err == nil {
+		err = users.Join(w.Context(), user.Joining{Invitation: i, User: u, Tenant: user.TenantChange{Before: t, After: t}})
 	}
-	if _, err := w.table.db.PutItem(w.Context(), &dynamodb.PutItemInput{TableName: &w.table.name, Item: item}); err != nil {
+	if err != nil {
 		w.Fatal(err)
 	}
 }

@@ -10,10 +10,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+	"github.com/google/uuid"
 
 	"github.com/tenantry/tenantry/infra/local/stack"
+	"github.com/tenantry/tenantry/internal/dynamo"
+	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/user"
 )
 
 // startKind starts a stack as make local does, not strict.
@@ -122,6 +127,64 @@ func BenchmarkCreates(b *testing.B) {
 	}
 	b.ReportMetric(answered.Seconds(), "s-answered")
 	b.ReportMetric(float64(memory(b))/(1<<20), "MB")
+}
+
+// BenchmarkSearchUsers is a warm page of GET /users of a tenant of 10 000 users:
+// of all, of those that many searches find, of one, and of nobody.
+func BenchmarkSearchUsers(b *testing.B) {
+	const people = 10_000
+	s := startKind(b)
+	c := benchClient(b, s)
+	id := c.do("POST", "/tenants", map[string]any{"name": "Crowded", "isolation": "pooled"}).must(202).text("id")
+	c.active(id)
+	populate(b, s, identity.TenantID(id), people)
+	for name, search := range map[string]string{
+		"all": "", "many": "search=example.com&", "some": "search=MEMBER+77&", "one": "search=member9.998%40&", "nobody": "search=nobody&",
+	} {
+		b.Run(name, func(b *testing.B) {
+			page := func() *answer { return c.do("GET", "/users?"+search+"tenant_id="+id, nil).must(200) }
+			for range 20 {
+				page()
+			}
+			var took []time.Duration
+			for b.Loop() {
+				start := time.Now()
+				page()
+				took = append(took, time.Since(start))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+			b.ReportMetric(float64(len(page().List)), "found")
+		})
+	}
+}
+
+// populate adds users to a tenant.
+func populate(b *testing.B, s *stack.Stack, id identity.TenantID, people int) {
+	b.Helper()
+	table := dynamo.NewTable(dynamodb.NewFromConfig(awsConfig(s)), s.Info().Table)
+	users := dynamo.NewUsers(table)
+	of, err := dynamo.NewTenants(table).Get(b.Context(), id)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for n := range people {
+		now := time.Now()
+		email := fmt.Sprintf("member%d.%03d@some-example.com", n/1000, n%1000)
+		i := user.Invitation{ID: uuid.NewString(), Email: email, HeldUntil: now.Add(time.Minute), DeadAt: now.Add(time.Hour)}
+		u := user.User{
+			ID: identity.UserID(uuid.NewString()), Username: i.ID, Email: email, FullName: fmt.Sprintf("Member %d of the crowd", n),
+			Role: identity.Agent, TenantID: id, CreatedAt: now, Version: 1,
+		}
+		err := users.Hold(b.Context(), i)
+		if err == nil {
+			err = users.Join(b.Context(), user.Joining{Invitation: i, User: u, Tenant: user.TenantChange{Before: of, After: of}})
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 // memory returns the memory of this process and all below it, in bytes. What
