@@ -164,19 +164,24 @@ func listed[T, V any](ctx context.Context, c *Cursors, r *Request, w page.Window
 		return nil, err
 	}
 	resp := OK(body)
+	return resp, linkNext(ctx, c, r, w, list, n, resp)
+}
+
+// linkNext adds a link to the next page to a response that holds n entries of this
+// one, if the list goes on.
+func linkNext[T any](ctx context.Context, c *Cursors, r *Request, w page.Window, list page.Page[T], n int, resp *Response) error {
 	next := list.Next
 	if n < len(list.Entries) {
 		next = list.Entries[n-1].After
 	}
 	if next == "" {
-		return resp, nil
+		return nil
 	}
 	cursor, err := c.seal(ctx, r, next)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		resp.Header["link"] = r.link("next", w.Limit, "cursor", cursor)
 	}
-	resp.Header["link"] = r.link("next", w.Limit, "cursor", cursor)
-	return resp, nil
+	return err
 }
 
 // listedByOffset is listed for a list that is read by offset, which w.Skip is.

@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"user":           {"audit", "conflict", "fault", "idempotency", "identity", "patch", "tenant"},
 	"work":           {"audit", "fault", "idempotency", "operation", "patch", "tenant"},
 	"provisioning":   {"audit", "fault", "idempotency", "identity", "operation", "patch", "tenant", "user", "work"},
+	"trail":          {"audit", "identity"},
 	"sweep":          {"fault", "identity", "operation", "tenant", "user", "work"},
 	"deprovisioning": {"audit", "conflict", "fault", "idempotency", "identity", "operation", "sweep", "tenant", "user", "work"},
 	"account":        {"audit", "fault", "identity", "patch", "provisioning", "tenant", "user"},
@@ -38,7 +39,7 @@ var allowed = map[string][]string{
 	"impersonation":  {"audit", "fault", "idempotency", "identity", "opaque", "patch", "tenant", "user"},
 
 	// The edges.
-	"api":        {"account", "agent", "apikey", "deprovisioning", "fault", "idempotency", "identity", "impersonation", "operation", "page", "patch", "provisioning", "tenant", "user", "work"},
+	"api":        {"account", "agent", "apikey", "audit", "deprovisioning", "fault", "idempotency", "identity", "impersonation", "operation", "page", "patch", "provisioning", "tenant", "trail", "user", "work"},
 	"authorizer": {"api", "apikey", "fault", "identity", "impersonation", "opaque", "token", "user"},
 	"task":       {"fault", "operation", "work"},
 	"trigger":    {"account", "fault", "identity", "provisioning"},

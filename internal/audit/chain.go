@@ -85,7 +85,7 @@ type statement struct {
 
 // Statement returns what is signed of the head, as canonical JSON (RFC 8785).
 func (h Head) Statement() ([]byte, error) {
-	text, err := canonical(statement{h.Stream, h.Seq, h.Hash, FormatTime(h.SealedAt)})
+	text, err := Canonical(statement{h.Stream, h.Seq, h.Hash, FormatTime(h.SealedAt)})
 	if err != nil {
 		return nil, fmt.Errorf("statement of the head of %s: %w", h.Stream, err)
 	}
@@ -102,7 +102,7 @@ func (h Head) after(r Record) (Seal, error) {
 
 // Digest returns the hash that the event must have: over its document.
 func (e Event) Digest() (Hash, error) {
-	text, err := canonical(NewDocument(e))
+	text, err := Canonical(NewDocument(e))
 	if err != nil {
 		return "", fmt.Errorf("hash audit record %s: %w", e.ID, err)
 	}
@@ -169,6 +169,15 @@ func NewDocument(e Event) Document {
 	return d
 }
 
+// A Filter says which records are wanted.
+type Filter struct {
+	Stream Stream    // "" for all, and then From and To are set
+	Actor  string    // the id of who did it, or "" for anybody
+	Action Action    // or "" for any
+	From   time.Time // the first instant that is wanted; the zero time for the beginning
+	To     time.Time // the first that is not; the zero time for no end
+}
+
 func orNull[T comparable](v T) *T {
 	var zero T
 	if v == zero {
@@ -180,8 +189,8 @@ func orNull[T comparable](v T) *T {
 // FormatTime writes a time as it is hashed: in UTC, to the millisecond.
 func FormatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
-// canonical returns v as canonical JSON.
-func canonical(v any) ([]byte, error) {
+// Canonical returns v as canonical JSON (RFC 8785).
+func Canonical(v any) ([]byte, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return nil, err

@@ -143,7 +143,7 @@ func link(head Head, records []Record) ([]Event, error) {
 	var events []Event
 	size := 0
 	for _, r := range records[:min(len(records), maxSealed)] {
-		text, err := canonical(NewDocument(Event{Record: r}))
+		text, err := Canonical(NewDocument(Event{Record: r}))
 		if err != nil {
 			return nil, fmt.Errorf("audit record %s: %w", r.ID, err)
 		}

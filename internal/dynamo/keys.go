@@ -203,5 +203,13 @@ func shardOf(id string) int {
 	return int(h.Sum32() % dueShards)
 }
 
+const sortableTime = "2006-01-02T15:04:05.000Z"
+
 // sortable writes a time so that texts sort as times do.
-func sortable(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+func sortable(t time.Time) string { return t.UTC().Format(sortableTime) }
+
+// timeOf returns the time that a text from sortable or inTime begins with.
+func timeOf(text string) time.Time {
+	t, _ := time.Parse(sortableTime, text[:min(len(text), len(sortableTime))]) // what we wrote can be read
+	return t
+}

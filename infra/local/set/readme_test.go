@@ -33,6 +33,7 @@ func TestReadmeStory(t *testing.T) {
 		script.WriteString(block[1])
 	}
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script.String()) //nolint:gosec // our own README
+	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "PORT="+port(t, s.Info().APIURL), "AWS_PORT="+port(t, s.Info().AWSEndpoint), "DATA="+dataOf(s))
 	var out, log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &log
@@ -49,6 +50,7 @@ func TestReadmeStory(t *testing.T) {
 		"\nsuspended\ncancelled\n",                        // delete and restore
 		"\n403\n", `"mode":"read_only"`, "\n200\n\n401\n", // keys and impersonation
 		`remove or rename the table`, `"attempt":2`, // fail, mend, retry
+		"good: the audit of ", // audit
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the story does not show %s:\n%s", want, out.String())

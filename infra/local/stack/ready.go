@@ -52,6 +52,7 @@ func (s *Stack) deploy(ctx context.Context, i *template.Instance) error {
 	s.info.Table = s.outputs["TableName"]
 	s.info.UserPoolID = s.outputs["UserPoolId"]
 	s.info.ClientID = s.outputs["ClientId"]
+	s.info.AuditKeyARN = s.outputs["AuditKeyArn"]
 	return nil
 }
 

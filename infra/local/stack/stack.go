@@ -62,6 +62,7 @@ type Info struct {
 	Table       string `json:"table"`
 	UserPoolID  string `json:"user_pool_id"`
 	ClientID    string `json:"client_id"`
+	AuditKeyARN string `json:"audit_key_arn,omitempty"` // where the stack has such a key
 	Admin       Admin  `json:"admin"`
 }
 
