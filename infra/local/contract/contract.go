@@ -35,7 +35,13 @@ type Route struct {
 	OperationID string
 	Roles       []string // who may call it; the one word public or any stands for all
 	Scope       string   // that lets services in, if any does
+	Parameters  []Parameter
+	Members     []string // of the body, at any depth, by their names
+	Body        any      // the first example of a body; nil where the operation takes none
 }
+
+// A Parameter is one of the path or the query.
+type Parameter struct{ In, Name string }
 
 // Load reads the OpenAPI document and compiles all of its schemas.
 func Load() (*Contract, error) {

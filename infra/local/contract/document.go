@@ -193,8 +193,16 @@ func (r *reader) operation(method, path string, item, n node) (*operation, error
 			return nil, err
 		}
 	}
+	for _, p := range op.parameters {
+		if p.in == "path" || p.in == "query" {
+			op.Parameters = append(op.Parameters, Parameter{p.in, p.name})
+		}
+	}
 	body, err := r.get(n, "requestBody")
 	if err != nil {
+		return nil, err
+	}
+	if err := r.describeBody(&op.Route, body); err != nil {
 		return nil, err
 	}
 	op.bodyRequired = child(body, "required").isTrue()
@@ -215,6 +223,57 @@ func (r *reader) operation(method, path string, item, n node) (*operation, error
 		}
 	}
 	return op, nil
+}
+
+// describeBody says of a route what the body of its requests may hold.
+func (r *reader) describeBody(route *Route, body node) error {
+	content, err := r.get(body, "content")
+	if err != nil {
+		return err
+	}
+	_, media, err := r.members(content)
+	if err != nil || len(media) == 0 {
+		return err
+	}
+	if route.Members, err = r.memberNames(child(media[0], "schema")); err != nil {
+		return err
+	}
+	_, examples, err := r.members(child(media[0], "examples"))
+	if err == nil && len(examples) > 0 {
+		route.Body = child(examples[0], "value").value
+	}
+	return err
+}
+
+// memberNames returns the names of the members that a schema knows, at any depth,
+// each once and in the order of the names.
+func (r *reader) memberNames(schema node) ([]string, error) {
+	schema, err := r.resolve(schema)
+	if err != nil {
+		return nil, err
+	}
+	names, parts, err := r.members(child(schema, "properties"))
+	if err != nil {
+		return nil, err
+	}
+	if items := child(schema, "items"); items.value != nil {
+		parts = append(parts, items)
+	}
+	for _, word := range []string{"allOf", "oneOf", "anyOf"} {
+		list := child(schema, word)
+		for i := range list.list() {
+			parts = append(parts, child(list, strconv.Itoa(i)))
+		}
+	}
+	for _, part := range parts {
+		more, err := r.memberNames(part)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, more...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 // roles returns who may call an operation: the roles listed, or the one word

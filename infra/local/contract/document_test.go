@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/go-cmp/cmp"
 
 	apidoc "github.com/tenantry/tenantry/infra/api"
 )
@@ -81,6 +82,37 @@ func checkCallers(t *testing.T, where string, roles, scope any, public bool) {
 		}
 	default:
 		t.Errorf("%s: x-roles is %v", where, roles)
+	}
+}
+
+// TestRoutesTellOfRequests sees to it that a route says what its requests hold:
+// in schemas, their parts and their items, behind references.
+func TestRoutesTellOfRequests(t *testing.T) {
+	c, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes := map[string]Route{}
+	for _, r := range c.Routes() {
+		routes[r.OperationID] = r
+	}
+	if diff := cmp.Diff([]Parameter{{"path", "tenant_id"}, {"query", "limit"}, {"query", "cursor"}}, routes["ListOperations"].Parameters); diff != "" {
+		t.Errorf("parameters (-want +got):\n%s", diff)
+	}
+	for id, want := range map[string][]string{
+		"GetTenant":    nil,
+		"RefreshToken": {"refresh_token"},
+		"CreateTenant": {"admin_email", "limits", "max_agents", "meta_data", "name", "slug", "webhook_secret"},
+		"PutTenant":    {"id", "max_agents", "name", "sip_password", "status"},
+	} {
+		for _, name := range want {
+			if !slices.Contains(routes[id].Members, name) {
+				t.Errorf("%s: the body has the members %v, want %s among them", id, routes[id].Members, name)
+			}
+		}
+		if hasBody := routes[id].Body != nil; hasBody != (want != nil) {
+			t.Errorf("%s: the example of the body is %v", id, routes[id].Body)
+		}
 	}
 }
 
