@@ -50,7 +50,7 @@ func TestReadmeStory(t *testing.T) {
 		"\nsuspended\ncancelled\n",                        // delete and restore
 		"\n403\n", `"mode":"read_only"`, "\n200\n\n401\n", // keys and impersonation
 		`remove or rename the table`, `"attempt":2`, // fail, mend, retry
-		"good: the audit of ", // audit
+		"good: the audit of ", "and 0 records that are not sealed yet", // audit
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the story does not show %s:\n%s", want, out.String())
