@@ -45,6 +45,7 @@ func TestReadmeStory(t *testing.T) {
 	}
 	for _, want := range []string{
 		`"role":"owner"`, `"name":"Analytical Engines Ltd"`, `"billing_plan":"business"`, // sign up
+		`"full_name":"Charles Babbage"`, `"role":"supervisor"`, `"disabled":true`, // people
 		`"state":"succeeded"`, `"max_agents":250`, // provision
 		`"status":"suspended"`,                            // update
 		"\nsuspended\ncancelled\n",                        // delete and restore
