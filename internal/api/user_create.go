@@ -29,7 +29,7 @@ func CreateUser(users UserInviter, records RecordFinder, hashKey func(context.Co
 			d := in.draft()
 			rules := d.Faults()
 			if r.Caller.TenantID == "" && d.TenantID == "" {
-				rules.Add("#/tenant_id", "is required of those who belong to no tenant")
+				rules.Add("#/tenant_id", "is required of a platform admin")
 			}
 			if err := faults.And(rules).Err(); err != nil {
 				return nil, err

@@ -289,7 +289,7 @@ func TestCreateUser(t *testing.T) {
 	}
 	post(asAdmin, "", strings.Replace(good, "{", `{"tenant_id":"`+acmeID+`",`, 1)).check(t, 201, budiView)
 	post(asAdmin, "", good).check(t, 422, problemAt("/users", fault.Invalid, "The request breaks rules", 422,
-		`the request breaks a rule; errors lists each|{"pointer":"#/tenant_id","detail":"is required of those who belong to no tenant"}`))
+		`the request breaks a rule; errors lists each|{"pointer":"#/tenant_id","detail":"is required of a platform admin"}`))
 	post(asOwner, "", `{"email":7,"role":"platform_admin"}`).check(t, 422, problemAt("/users", fault.Invalid, "The request breaks rules", 422,
 		`the request breaks a rule; errors lists each|{"pointer":"#/email","detail":"must be a string"},`+
 			`{"pointer":"#/full_name","detail":"must be 1 to 255 characters after trimming"},{"pointer":"#/role","detail":"must be one of owner, admin, supervisor, agent"}`))
