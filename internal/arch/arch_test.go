@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"audit":          {"fault", "identity"},
 	"conflict":       {"fault"},
 	"opaque":         {},
-	"tenant":         {"audit", "conflict", "fault", "identity", "patch"},
+	"tenant":         {"audit", "conflict", "fault", "idempotency", "identity", "patch"},
 	"agent":          {"audit", "conflict", "fault", "idempotency", "identity", "patch", "tenant"},
 	"operation":      {"fault", "identity"},
 	"user":           {"audit", "conflict", "fault", "idempotency", "identity", "patch", "tenant"},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/tenant"
 )
@@ -35,7 +36,16 @@ func (s *Tenants) Get(ctx context.Context, id identity.TenantID) (tenant.Tenant,
 // status with it. It fails with fault.Conflict if the stored version is not that
 // of before, and with fault.SIPDomainTaken.
 func (s *Tenants) Update(ctx context.Context, before, after tenant.Tenant, r audit.Record) error {
+	return s.UpdateOnce(ctx, before, after, r, nil)
+}
+
+// UpdateOnce is Update, and remembers an answer unless receipt is nil. It also fails
+// with idempotency.ErrRecorded if the receipt is there already.
+func (s *Tenants) UpdateOnce(ctx context.Context, before, after tenant.Tenant, r audit.Record, receipt *idempotency.Record) error {
 	tx := s.begin()
+	if receipt != nil {
+		tx.put(newRecordItem(*receipt), idempotency.ErrRecorded)
+	}
 	tx.replaceTenant(before, after)
 	tx.record(r)
 	return tx.run(ctx)
@@ -135,14 +145,16 @@ func errLost(id identity.TenantID, what string) error {
 // so is in their indexes.
 type tenantItem struct {
 	key
-	Version     int64             `dynamodbav:"version"`
-	N           int64             `dynamodbav:"n"`
-	Bucket      int64             `dynamodbav:"bucket"`
-	StatusGroup string            `dynamodbav:"status_group"`
-	Profile     profileItem       `dynamodbav:"profile"`
-	MetaData    string            `dynamodbav:"meta_data"`
-	Secret      *tenant.SecretRef `dynamodbav:"secret,omitempty"`
-	Former      *formerItem       `dynamodbav:"former,omitempty"`
+	Version          int64             `dynamodbav:"version"`
+	N                int64             `dynamodbav:"n"`
+	Bucket           int64             `dynamodbav:"bucket"`
+	StatusGroup      string            `dynamodbav:"status_group"`
+	Profile          profileItem       `dynamodbav:"profile"`
+	MetaData         string            `dynamodbav:"meta_data"`
+	Secret           *tenant.SecretRef `dynamodbav:"secret,omitempty"`
+	SIPRotatedAt     *time.Time        `dynamodbav:"sip_rotated_at,omitempty"`
+	SIPPreviousUntil *time.Time        `dynamodbav:"sip_previous_until,omitempty"`
+	Former           *formerItem       `dynamodbav:"former,omitempty"`
 }
 
 // A formerItem is what a tenant was that is being deleted.
@@ -188,15 +200,17 @@ type profileItem struct {
 
 func newTenantItem(t tenant.Tenant) tenantItem {
 	return tenantItem{
-		key:         tenantKey(t.ID),
-		Version:     t.Version,
-		N:           t.Number,
-		Bucket:      t.Number / bucketSize,
-		StatusGroup: statusGroup(t.Status, t.Number),
-		Profile:     newProfileItem(t),
-		MetaData:    t.MetaData,
-		Secret:      t.Secret,
-		Former:      (*formerItem)(t.Former),
+		key:              tenantKey(t.ID),
+		Version:          t.Version,
+		N:                t.Number,
+		Bucket:           t.Number / bucketSize,
+		StatusGroup:      statusGroup(t.Status, t.Number),
+		Profile:          newProfileItem(t),
+		MetaData:         t.MetaData,
+		Secret:           t.Secret,
+		SIPRotatedAt:     t.SIPRotatedAt,
+		SIPPreviousUntil: t.SIPPreviousUntil,
+		Former:           (*formerItem)(t.Former),
 	}
 }
 
@@ -218,6 +232,7 @@ func newProfileItem(t tenant.Tenant) profileItem {
 func (i tenantItem) tenant() tenant.Tenant {
 	t := i.Profile.tenant()
 	t.MetaData, t.Secret, t.Former, t.Number, t.Version = i.MetaData, i.Secret, (*tenant.Former)(i.Former), i.N, i.Version
+	t.SIPRotatedAt, t.SIPPreviousUntil = i.SIPRotatedAt, i.SIPPreviousUntil
 	return t
 }
 

@@ -80,6 +80,7 @@ func full(c provisioning.Creation) provisioning.Creation {
 	t.Isolation, t.Database, t.MongoDatabase = tenant.Dedicated, new("db"), new("mongo")
 	t.Secret = &tenant.SecretRef{Name: "name", Version: "version"}
 	t.PurgeAt, t.Former = new(t.CreatedAt.Add(time.Hour)), &tenant.Former{Status: tenant.Suspended, Reason: new("unpaid")}
+	t.SIPRotatedAt, t.SIPPreviousUntil = new(t.CreatedAt), new(t.CreatedAt.Add(time.Hour))
 	return c
 }
 
@@ -197,6 +198,43 @@ func TestUpdateMovesName(t *testing.T) {
 		acme = change(t, tenants, acme, func(t *tenant.Tenant) { t.Name = name })
 	}
 	create(t, tenants, newCreation(long, "long"), newCreation(long, "longer"))
+}
+
+// An answer is remembered together with the change of the tenant, or neither is.
+func TestUpdateOnce(t *testing.T) {
+	t.Parallel()
+	table := newTable(t)
+	tenants, records := dynamo.NewTenants(table), dynamo.NewRecords(table)
+	acme := create(t, tenants, newCreation("Acme", "acme"))[0]
+	record := idempotency.Record{
+		Scope: idempotency.Scope{Caller: "caller", Route: "RotateSipCredentials", Key: "key"}, Status: 200,
+		Body: []byte(`{}`), ExpiresAt: time.Now().Add(time.Hour),
+	}
+	after := acme
+	after.SIPRotatedAt, after.Version = &acme.CreatedAt, 3
+	stale := acme
+	stale.Version = 2
+	if err := tenants.UpdateOnce(t.Context(), stale, after, told(), &record); !errors.Is(err, fault.Conflict) {
+		t.Errorf("got %v, want fault.Conflict", err)
+	}
+	if _, err := records.Find(t.Context(), record.Scope); !errors.Is(err, fault.NotFound) {
+		t.Errorf("got %v, want no record of what failed", err)
+	}
+	after.Version = 2
+	if err := tenants.UpdateOnce(t.Context(), acme, after, told(), &record); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := records.Find(t.Context(), record.Scope); err != nil {
+		t.Errorf("got %v, want the record", err)
+	}
+	again := after
+	again.Version = 3
+	if err := tenants.UpdateOnce(t.Context(), after, again, told(), &record); !errors.Is(err, idempotency.ErrRecorded) {
+		t.Errorf("got %v, want ErrRecorded", err)
+	}
+	if got, err := tenants.Get(t.Context(), acme.ID); err != nil || !cmp.Equal(after, got) {
+		t.Errorf("got %s, %v", cmp.Diff(after, got), err)
+	}
 }
 
 func TestRecords(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -174,13 +175,18 @@ func (s sip) Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) 
 	if err != nil {
 		return err
 	}
-	return work.ChangeTenant(ctx, s.tenants, o, audit.TenantSecretsStored, func(t *tenant.Tenant) { t.Secret = &ref })
+	return work.ChangeTenant(ctx, s.tenants, o, audit.TenantSecretsStored, func(t *tenant.Tenant) {
+		t.Secret = &ref
+		if passwords.SIP != "" {
+			t.SIPRotatedAt = new(time.Now().UTC().Truncate(time.Millisecond))
+		}
+	})
 }
 
 func (s sip) Undo(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
 	err := work.ChangeTenant(ctx, s.tenants, o, audit.TenantSecretsRemoved, func(t *tenant.Tenant) {
 		if t.Secret != nil && strings.HasSuffix(t.Secret.Name, attemptName(o)) {
-			t.Secret = nil
+			t.Secret, t.SIPRotatedAt = nil, nil
 		}
 	})
 	if err != nil {

@@ -25,6 +25,7 @@ var audited = []audit.Field[Tenant]{
 	{Name: "sip_enabled", Value: func(t Tenant) any { return t.SIPEnabled }},
 	{Name: "sip_domain", Value: func(t Tenant) any { return value(t.SIPDomain) }},
 	{Name: "sip_username", Value: func(t Tenant) any { return value(t.SIPUsername) }},
+	{Name: "sip_previous_valid_until", Value: func(t Tenant) any { return value(t.SIPPreviousUntil) }},
 	{Name: "recording_enabled", Value: func(t Tenant) any { return t.RecordingEnabled }},
 	{Name: "recording_format", Value: func(t Tenant) any { return t.RecordingFormat }},
 	{Name: "analytics_enabled", Value: func(t Tenant) any { return t.AnalyticsEnabled }},

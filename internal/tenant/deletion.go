@@ -56,6 +56,7 @@ func (t Tenant) Bury(now time.Time) (Tenant, error) {
 	t.OwnerID, t.WebhookURL, t.MetaData = nil, nil, "{}"
 	t.SIPEnabled, t.SIPDomain, t.SIPUsername = false, nil, nil
 	t.Database, t.MongoDatabase, t.Secret = nil, nil, nil
+	t.SIPRotatedAt, t.SIPPreviousUntil = nil, nil
 	t.PurgeAt, t.Former = nil, nil
 	return t.become(Deleted, nil, now), nil
 }

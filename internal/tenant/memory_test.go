@@ -8,6 +8,7 @@ import (
 
 	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/tenant"
@@ -30,6 +31,8 @@ type memory struct {
 	secrets  map[tenant.SecretRef]tenant.Secrets
 	versions int
 	updates  int
+	records  []audit.Record
+	receipt  *idempotency.Record
 	// outcome, where it is set, decides over an update before it is made.
 	outcome func(before, after tenant.Tenant) error
 }
@@ -50,7 +53,7 @@ func (m *memory) Get(_ context.Context, id identity.TenantID) (tenant.Tenant, er
 	return t, nil
 }
 
-func (m *memory) Update(_ context.Context, before, after tenant.Tenant, _ audit.Record) error {
+func (m *memory) Update(_ context.Context, before, after tenant.Tenant, r audit.Record) error {
 	m.updates++
 	if m.outcome != nil {
 		if err := m.outcome(before, after); err != nil {
@@ -61,6 +64,18 @@ func (m *memory) Update(_ context.Context, before, after tenant.Tenant, _ audit.
 		return fault.New(fault.Conflict, "changed meanwhile")
 	}
 	m.tenants[after.ID] = after
+	m.records = append(m.records, r)
+	return nil
+}
+
+func (m *memory) UpdateOnce(ctx context.Context, before, after tenant.Tenant, r audit.Record, receipt *idempotency.Record) error {
+	if receipt != nil && m.receipt != nil {
+		return idempotency.ErrRecorded
+	}
+	if err := m.Update(ctx, before, after, r); err != nil {
+		return err
+	}
+	m.receipt = receipt
 	return nil
 }
 
@@ -123,4 +138,18 @@ func lines(err error) []string {
 		lines = append(lines, field.Pointer+" "+field.Detail)
 	}
 	return lines
+}
+
+// behind is a memory whose first reader sees the tenant as it was.
+type behind struct {
+	*memory
+	first *tenant.Tenant
+}
+
+func (b *behind) Get(ctx context.Context, id identity.TenantID) (tenant.Tenant, error) {
+	if t := b.first; t != nil {
+		b.first = nil
+		return *t, nil
+	}
+	return b.memory.Get(ctx, id)
 }

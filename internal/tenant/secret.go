@@ -3,10 +3,12 @@ package tenant
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"time"
 	"unicode/utf8"
 
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/patch"
 )
@@ -86,19 +88,16 @@ type Vault interface {
 }
 
 // writeSecrets writes the secrets that a change from before to after gives rise
-// to, if any, and has after name them. It returns the password that it had to
+// to now, if any, and has after name them. It returns the password that it had to
 // make for that, or "".
-func (s *Service) writeSecrets(ctx context.Context, before Tenant, after *Tenant, settings SecretSettings) (string, error) {
+func (s *Service) writeSecrets(ctx context.Context, now time.Time, before Tenant, after *Tenant, settings SecretSettings) (string, error) {
 	turnsOn := after.SIPEnabled && !before.SIPEnabled
 	if settings == (SecretSettings{}) && !turnsOn {
 		return "", nil
 	}
-	var secrets Secrets
-	if before.Secret != nil {
-		var err error
-		if secrets, err = s.vault.Read(ctx, *before.Secret); err != nil {
-			return "", err
-		}
+	secrets, err := s.readSecrets(ctx, before)
+	if err != nil {
+		return "", err
 	}
 	generated := ""
 	if turnsOn && !settings.SIPPassword.Set && secrets.SIP.Current == "" {
@@ -108,9 +107,28 @@ func (s *Service) writeSecrets(ctx context.Context, before Tenant, after *Tenant
 	if settings == (SecretSettings{}) {
 		return "", nil
 	}
+	if settings.SIPPassword.Set {
+		after.SIPRotatedAt, after.SIPPreviousUntil = &now, nil
+	}
 	ref, err := s.vault.Write(ctx, before.ID, before.Secret, settings.apply(secrets))
 	after.Secret = &ref
 	return generated, err
+}
+
+// readSecrets returns the secrets that a tenant has, if any. It fails with
+// fault.Conflict if they are gone because the tenant has others by now.
+func (s *Service) readSecrets(ctx context.Context, t Tenant) (Secrets, error) {
+	if t.Secret == nil {
+		return Secrets{}, nil
+	}
+	secrets, err := s.vault.Read(ctx, *t.Secret)
+	if err == nil {
+		return secrets, nil
+	}
+	if now, err2 := s.store.Get(ctx, t.ID); err2 == nil && (now.Secret == nil || *now.Secret != *t.Secret) {
+		return Secrets{}, fault.Wrap(err, fault.Conflict, "the tenant was changed by another request meanwhile")
+	}
+	return Secrets{}, err
 }
 
 // settleSecrets tells the vault what became of the secrets that were written for
@@ -120,7 +138,7 @@ func (s *Service) settleSecrets(ctx context.Context, before, after Tenant, outco
 	case after.Secret == before.Secret:
 	case outcome == nil:
 		s.vault.Settle(ctx, before.Secret, *after.Secret)
-	case fault.KindOf(outcome) != "":
+	case fault.KindOf(outcome) != "", errors.Is(outcome, idempotency.ErrRecorded):
 		s.vault.Discard(ctx, before.Secret, *after.Secret)
 	}
 }

@@ -49,6 +49,11 @@ type Tenant struct {
 	// Secret is where the tenant's SIP password and webhook secret are, or nil if
 	// it has neither.
 	Secret *SecretRef
+	// SIPRotatedAt is when the tenant got its SIP password, or nil if it has none,
+	// and SIPPreviousUntil until when the one before it is valid, or nil if that
+	// was not to be valid any more.
+	SIPRotatedAt     *time.Time
+	SIPPreviousUntil *time.Time
 
 	// PurgeAt is when the tenant may be taken apart, and Former what it was before
 	// it was to be deleted. Both are nil unless it is.

@@ -81,15 +81,15 @@ func (s *Service) tryUpdate(ctx context.Context, c identity.Caller, id identity.
 	if err != nil {
 		return Updated{}, err
 	}
-	generated, err := s.writeSecrets(ctx, before, &after, p.Secrets)
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	generated, err := s.writeSecrets(ctx, now, before, &after, p.Secrets)
 	if err != nil {
 		return Updated{}, fmt.Errorf("secrets of tenant %s: %w", id, err)
 	}
 	if reflect.DeepEqual(after, before) {
 		return Updated{Tenant: before}, nil
 	}
-	after.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
-	after.Version = before.Version + 1
+	after.UpdatedAt, after.Version = now, before.Version+1
 	record := audit.By(c).Did(audit.TenantUpdated, id, Target(id), Changes(before, after)...)
 	err = s.store.Update(ctx, before, after, record)
 	s.settleSecrets(ctx, before, after, err)
