@@ -17,14 +17,16 @@ const module = "github.com/tenantry/tenantry/"
 // listed may import none, so that a new package has to be placed here.
 var allowed = map[string][]string{
 	// What everything else is made of.
-	"fault":          {},
-	"identity":       {},
-	"patch":          {},
-	"idempotency":    {},
-	"page":           {},
-	"audit":          {"fault", "identity"},
-	"conflict":       {"fault"},
-	"opaque":         {},
+	"fault":       {},
+	"identity":    {},
+	"patch":       {},
+	"idempotency": {},
+	"page":        {},
+	"audit":       {"fault", "identity"},
+	"conflict":    {"fault"},
+	"opaque":      {},
+
+	// The domain, which knows neither edges nor adapters.
 	"tenant":         {"audit", "conflict", "fault", "idempotency", "identity", "patch"},
 	"agent":          {"audit", "conflict", "fault", "idempotency", "identity", "patch", "tenant"},
 	"operation":      {"fault", "identity"},
