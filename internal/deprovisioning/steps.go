@@ -126,6 +126,8 @@ type Users interface {
 	// Purge removes a user, and notes that the account is to be removed. It fails
 	// with fault.Conflict if the stored version is not that of u.
 	Purge(ctx context.Context, u user.User, r audit.Record) error
+	// RemoveRoster removes what the users were found by, who are gone.
+	RemoveRoster(ctx context.Context, id identity.TenantID) error
 	// ReleaseEmail frees an e-mail address that is still held for an operation.
 	ReleaseEmail(ctx context.Context, email string, id operation.ID, r audit.Record) error
 }
@@ -167,6 +169,9 @@ func (s accounts) Apply(ctx context.Context, o operation.Operation, t tenant.Ten
 	}
 	if count > 0 {
 		return operation.ErrNotReady
+	}
+	if err := s.users.RemoveRoster(ctx, t.ID); err != nil {
+		return err
 	}
 	return s.releaseEmails(ctx, o)
 }

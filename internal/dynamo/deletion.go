@@ -64,23 +64,8 @@ func blocked(calls int) error {
 // RemoveAgents removes the agents that a tenant has in this table, and counts none
 // from then on. Doing it again changes nothing.
 func (s *Tenants) RemoveAgents(ctx context.Context, id identity.TenantID, r audit.Record) error {
-	in := dynamodb.QueryInput{
-		KeyConditionExpression: new("pk = :pk AND begins_with(sk, :agents)"),
-		ProjectionExpression:   new("pk, sk"),
-		ConsistentRead:         new(true),
-	}
-	v := map[string]any{":pk": countersKey(id).PK, ":agents": agentsOf}
-	for {
-		keys, err := query[key](ctx, s.Table, in, v, maxQuery)
-		if err != nil {
-			return fmt.Errorf("find the agents of tenant %s: %w", id, err)
-		}
-		if len(keys) == 0 {
-			break
-		}
-		if err := s.batchRemove(ctx, keys); err != nil {
-			return fmt.Errorf("remove the agents of tenant %s: %w", id, err)
-		}
+	if err := s.removeAll(ctx, countersKey(id).PK, agentsOf); err != nil {
+		return fmt.Errorf("remove the agents of tenant %s: %w", id, err)
 	}
 	none := errors.New("no agents are counted")
 	tx := s.begin()
@@ -90,6 +75,32 @@ func (s *Tenants) RemoveAgents(ctx context.Context, id identity.TenantID, r audi
 		return err
 	}
 	return nil
+}
+
+// RemoveRoster removes what the users of a tenant were found by, who are gone.
+func (s *Users) RemoveRoster(ctx context.Context, id identity.TenantID) error {
+	if err := s.removeAll(ctx, countersKey(id).PK, rosterOf); err != nil {
+		return fmt.Errorf("remove the roster of tenant %s: %w", id, err)
+	}
+	return nil
+}
+
+// removeAll removes the items of a partition whose sort keys begin with a text.
+func (t *Table) removeAll(ctx context.Context, pk, beginning string) error {
+	in := dynamodb.QueryInput{
+		KeyConditionExpression: new("pk = :pk AND begins_with(sk, :beginning)"),
+		ProjectionExpression:   new("pk, sk"),
+		ConsistentRead:         new(true),
+	}
+	for {
+		keys, err := query[key](ctx, t, in, map[string]any{":pk": pk, ":beginning": beginning}, maxQuery)
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		if err := t.batchRemove(ctx, keys); err != nil {
+			return err
+		}
+	}
 }
 
 // batchRemove removes items, whatever is in them.

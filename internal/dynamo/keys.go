@@ -67,8 +67,11 @@ func userKey(id identity.UserID) key       { return key{"USER#" + string(id), "U
 func operationKey(id operation.ID) key     { return key{"OPERATION#" + string(id), "OPERATION"} }
 func rejectedKey(id identity.UserID) key   { return key{"ACCOUNT#" + string(id), "ACCOUNT"} }
 
-// agentsOf is how the sort keys of a tenant's agents begin.
-const agentsOf = "AGENT#"
+// How the sort keys of a tenant's agents begin, and those of the pages of its users.
+const (
+	agentsOf = "AGENT#"
+	rosterOf = "ROSTER#"
+)
 
 func agentKey(tenantID identity.TenantID, id agent.ID) key {
 	return key{"TENANT#" + string(tenantID), agentsOf + string(id)}
@@ -85,7 +88,7 @@ func impersonationTokenKey(hash opaque.Hash) key {
 }
 
 func rosterKey(id identity.TenantID, page int64) key {
-	return key{"TENANT#" + string(id), fmt.Sprintf("ROSTER#%017d", page)}
+	return key{"TENANT#" + string(id), fmt.Sprintf("%s%017d", rosterOf, page)}
 }
 
 func recordKey(s idempotency.Scope) key {

@@ -41,7 +41,6 @@ type rosterPage struct {
 	version int64
 	last    int64 // the last number that was taken
 	text    string
-	gone    bool // there is to be no such page any more
 }
 
 // A rosterItem is a page as it is stored.
@@ -189,13 +188,9 @@ func newRosterPage(id identity.TenantID, number int64) rosterPage {
 	return rosterPage{key: rosterKey(id, n), last: n * rosterPageSize}
 }
 
-// saveRoster adds the write that replaces a page by what it became, or removes it.
+// saveRoster adds the write that replaces a page by what it became.
 func (tx *transaction) saveRoster(before, after rosterPage) {
-	switch {
-	case before == after:
-		return
-	case after.gone:
-		tx.remove(before.key, "version = :before", map[string]any{":before": before.version}, errRosterMoved)
+	if before == after {
 		return
 	}
 	after.version++

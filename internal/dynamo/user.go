@@ -80,7 +80,6 @@ func (s *Users) Purge(ctx context.Context, u user.User, r audit.Record) error {
 		tx.removeUser(u)
 		tx.countUsers(u.TenantID, -1, -u.OwnerCount())
 		p.set(u.Number, nil)
-		p.gone = p.text == "" // nobody comes any more
 		tx.record(r)
 	})
 }
