@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -16,7 +17,8 @@ import (
 	"github.com/tenantry/tenantry/infra/local/stack"
 )
 
-// awsConfig is how any AWS client reaches a stack's engines.
+// awsConfig is how any AWS client reaches a stack's engines. It tries again what met
+// a transaction of the stack's own.
 func awsConfig(s *stack.Stack) aws.Config {
 	return aws.Config{
 		Region:       s.Info().Region,
@@ -24,6 +26,9 @@ func awsConfig(s *stack.Stack) aws.Config {
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "any", SecretAccessKey: "any"}, nil
 		}),
+		Retryer: func() aws.Retryer {
+			return retry.AddWithMaxAttempts(retry.AddWithErrorCodes(retry.NewStandard(), "TransactionConflictException"), 10)
+		},
 	}
 }
 
