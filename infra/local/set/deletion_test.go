@@ -51,13 +51,13 @@ func state(t *testing.T, s *stack.Stack, execution string) string {
 	return string(out.Status)
 }
 
-// grace is the grace period of TestDeletion: long enough for what a test does in it.
-const grace = 6 * time.Second
+// shortGrace is the grace period of TestDeletion: long enough for what a test does in it.
+const shortGrace = 6 * time.Second
 
 // TestDeletion deletes tenants whose grace period is short. They share a stack, and
 // are taken apart at the same time.
 func TestDeletion(t *testing.T) {
-	s := startOwn(t, map[string]string{"DeletionGraceSeconds": strconv.Itoa(int(grace.Seconds()))})
+	s := startOwn(t, map[string]string{"DeletionGraceSeconds": strconv.Itoa(int(shortGrace.Seconds()))})
 	admin := newClient(t, s).admin()
 	for name, test := range map[string]func(*testing.T, *client){
 		"everything":          deleteEverything,
@@ -94,7 +94,7 @@ func deleteEverything(t *testing.T, admin *client) {
 	}
 	deleting := w.do("GET", path, nil).must(200)
 	purgeAt := moment(t, deleting.Body["purge_at"])
-	if deleting.Body["status"] != "deleting" || purgeAt.Before(asked.Add(grace)) || purgeAt.After(time.Now().Add(grace+time.Second)) {
+	if deleting.Body["status"] != "deleting" || purgeAt.Before(asked.Add(shortGrace)) || purgeAt.After(time.Now().Add(shortGrace+time.Second)) {
 		t.Errorf("asked at %v, the tenant is %s", asked, deleting.Raw)
 	}
 	owner.do("GET", path, nil).problem(403, "tenant-deleting")
