@@ -338,7 +338,8 @@ func (m made) in(l life) (life, bool) {
 
 // TestLifecycle lets several clients do at once, at random, what clients do with
 // a tenant, and holds every answer against a model of its life. In the end the
-// tenant is there with everything, or gone with everything.
+// tenant is there with everything, or gone with everything, and the audit tells of
+// all of it.
 func TestLifecycle(t *testing.T) {
 	if err := flag.Set("rapid.checks", lives); err != nil {
 		t.Fatal(err)
@@ -368,6 +369,9 @@ func TestLifecycle(t *testing.T) {
 			w.keep()
 		} else {
 			w.lose()
+		}
+		if report, err := admin.verify(admin.sealed("tenant_id=" + w.id + "&limit=1000")); err != nil || string(report.Head.Stream) != w.id {
+			rt.Errorf("the audit of the tenant: %+v, %v", report, err)
 		}
 	})
 }
