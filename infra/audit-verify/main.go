@@ -119,6 +119,9 @@ func describe(r trail.Report, keyFile string) string {
 	}
 	text := fmt.Sprintf("good: the audit of %s, seq %d to %d, and %d records that are not sealed yet; its head is seq %d, sealed at %s, and signed by the key %s",
 		r.Head.Stream, r.First, r.Last, r.Unsealed, r.Head.Seq, r.Head.SealedAt.Format("2006-01-02T15:04:05.000Z"), trail.Fingerprint(r.Head.PublicKey))
+	if behind := r.Last - r.Head.Seq; behind > 0 {
+		text += fmt.Sprintf("; the newest %d are not signed for yet", behind)
+	}
 	if keyFile != "" {
 		return text + ", which is that in " + keyFile
 	}

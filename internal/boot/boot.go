@@ -141,6 +141,10 @@ func (e *Env) Err() error {
 	return fmt.Errorf("environment: %s", strings.Join(e.faults, ", "))
 }
 
+// metTransaction is what DynamoDB says of a single write that met a transaction on
+// the same item. It passes, and the SDK does not try it again by itself.
+var metTransaction = retry.RetryableErrorCode{Codes: map[string]struct{}{"TransactionConflictException": {}}}
+
 // config makes the configuration of AWS clients from the variables that Lambda
 // sets. It reads no file and asks no service, unlike the SDK's own loader, and
 // links none of the services that the loader asks.
@@ -161,6 +165,7 @@ func (e *Env) config() aws.Config {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.MaxAttempts = maxAttempts
 				o.MaxBackoff = maxBackoff
+				o.Retryables = append(o.Retryables, metTransaction)
 			})
 		},
 	}

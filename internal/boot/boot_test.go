@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda/messages"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tenantry/tenantry/internal/api"
@@ -103,6 +104,11 @@ func TestConfig(t *testing.T) {
 	}
 	if got := cfg.Retryer().MaxAttempts(); got != maxAttempts {
 		t.Errorf("a call is made %d times, want %d", got, maxAttempts)
+	}
+	for code, want := range map[string]bool{"TransactionConflictException": true, "ThrottlingException": true, "ConditionalCheckFailedException": false} {
+		if got := cfg.Retryer().IsErrorRetryable(&smithy.GenericAPIError{Code: code}); got != want {
+			t.Errorf("%s is tried again: %v, want %v", code, got, want)
+		}
 	}
 	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
 	if cfg := env.config(); cfg.BaseEndpoint == nil || *cfg.BaseEndpoint != "http://127.0.0.1:4566" {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tenantry/tenantry/internal/apikey"
 	"github.com/tenantry/tenantry/internal/audit"
+	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/opaque"
@@ -22,13 +23,15 @@ func NewAPIKeys(table *Table) *APIKeys { return &APIKeys{table} }
 
 var errKeyThere = errors.New("there is an API key with that token, or that id, already")
 
-// Create writes a key. It fails with idempotency.ErrRecorded if the receipt,
-// which may be nil, is there already.
+// Create writes a key, which outlasts the role of whoever makes it. It fails with
+// idempotency.ErrRecorded if the receipt, which may be nil, is there already, and
+// with fault.Forbidden unless the actor is a platform admin still.
 func (s *APIKeys) Create(ctx context.Context, k apikey.Key, r audit.Record, receipt *idempotency.Record) error {
 	tx := s.begin()
 	tx.receipt(receipt)
 	tx.put(newAPIKeyItem(k), errKeyThere)
 	tx.put(pointerItem{apiKeyIDKey(k.ID), k.Hash}, errKeyThere)
+	tx.checkIs(identity.UserID(r.Actor.ID), identity.PlatformAdmin, fault.New(fault.Forbidden, "you are no platform admin any more"))
 	tx.record(r)
 	return tx.run(ctx)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tenantry/tenantry/internal/audit"
@@ -109,6 +110,10 @@ func (s *Impersonations) List(ctx context.Context, w page.Window) (page.Page[imp
 	if err != nil {
 		return p, fmt.Errorf("list impersonations: %w", err)
 	}
+	now := time.Now()
+	p.Entries = slices.DeleteFunc(p.Entries, func(e page.Entry[impersonation.Session]) bool {
+		return !now.Before(e.Value.ExpiresAt.Add(sessionsKept)) // DynamoDB deletes late
+	})
 	return p, nil
 }
 

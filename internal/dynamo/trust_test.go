@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tenantry/tenantry/internal/apikey"
+	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/dynamo"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/idempotency"
@@ -19,18 +20,30 @@ import (
 )
 
 func TestAPIKeys(t *testing.T) {
-	keys := dynamo.NewAPIKeys(newTable(t))
+	table := newTable(t)
+	keys := dynamo.NewAPIKeys(table)
+	admin := newUser("root", "root@example.com")
+	admin.Role = identity.PlatformAdmin
+	if err := dynamo.NewUsers(table).Create(t.Context(), admin, told()); err != nil {
+		t.Fatal(err)
+	}
+	by := func(id identity.UserID) audit.Record {
+		return audit.By(identity.Caller{Subject: id}).Did(audit.KeyCreated, "", audit.Target{})
+	}
 	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	edge := apikey.Key{ID: "1", Name: "edge", Scopes: []identity.Scope{identity.SIPRead}, CreatedAt: at, Hash: "h1"}
 	billing := apikey.Key{ID: "2", Name: "billing", Scopes: []identity.Scope{identity.UsageWrite}, TenantIDs: []identity.TenantID{"t"}, ExpiresAt: new(at.Add(time.Hour)), CreatedAt: at.Add(time.Second), Hash: "h2"}
 	receipt := &idempotency.Record{Scope: idempotency.Scope{Caller: "a", Route: "r", Key: "k"}, ExpiresAt: time.Now().Add(time.Hour)}
-	if err := keys.Create(t.Context(), edge, told(), receipt); err != nil {
+	if err := keys.Create(t.Context(), edge, by("root"), receipt); err != nil {
 		t.Fatal(err)
 	}
-	if err := keys.Create(t.Context(), billing, told(), receipt); !errors.Is(err, idempotency.ErrRecorded) {
+	if err := keys.Create(t.Context(), billing, by("root"), receipt); !errors.Is(err, idempotency.ErrRecorded) {
 		t.Fatalf("got %v, want that the receipt is there", err)
 	}
-	if err := keys.Create(t.Context(), billing, told(), nil); err != nil {
+	if err := keys.Create(t.Context(), billing, by("somebody"), nil); !errors.Is(err, fault.Forbidden) {
+		t.Fatalf("by no platform admin: got %v, want %v", err, fault.Forbidden)
+	}
+	if err := keys.Create(t.Context(), billing, by("root"), nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []apikey.Key{edge, billing} {

@@ -100,7 +100,7 @@ func (tx *transaction) removeUser(u user.User) {
 	tx.remove(userKey(u.ID), "version = :before", map[string]any{":before": u.Version}, errUserChanged)
 	tx.remove(emailKey(u.Email), "user_id = :u", map[string]any{":u": u.ID},
 		errors.New("the e-mail address of user "+string(u.ID)+" is not as its last transaction left it"))
-	tx.put(newRejectedItem(u.ID, u.Username), errNoted)
+	tx.write(newRejectedItem(u.ID, u.Username), "attribute_not_exists(pk) OR username = :name", map[string]any{":name": u.Username}, errNoted)
 }
 
 var errUserChanged = fault.New(fault.Conflict, "the user was changed by another request meanwhile")

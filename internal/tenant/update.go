@@ -159,7 +159,9 @@ func (p Patch) checkProxy(t, after Tenant, c identity.Caller) error {
 		{"#/hipaa_enabled", after.HIPAAEnabled != t.HIPAAEnabled},
 		{"#/pci_enabled", after.PCIEnabled != t.PCIEnabled},
 		{"#/data_encryption_enabled", after.DataEncryptionEnabled != t.DataEncryptionEnabled},
-		{"#/sip_enabled", after.SIPEnabled && !t.SIPEnabled}, // which makes a password
+		{"#/sip_enabled", after.SIPEnabled != t.SIPEnabled},
+		{"#/sip_domain", !reflect.DeepEqual(after.SIPDomain, t.SIPDomain)},
+		{"#/sip_username", !reflect.DeepEqual(after.SIPUsername, t.SIPUsername)},
 		{"#/sip_password", p.Secrets.SIPPassword.Set},
 		{"#/webhook_secret", p.Secrets.WebhookSecret.Set},
 	} {
@@ -170,7 +172,7 @@ func (p Patch) checkProxy(t, after Tenant, c identity.Caller) error {
 	if f == nil {
 		return nil
 	}
-	return &fault.Error{Kind: fault.ImpersonationDenied, Detail: "an impersonation may not change secrets, plan, limits, compliance and status", Fields: f}
+	return &fault.Error{Kind: fault.ImpersonationDenied, Detail: "an impersonation may not change secrets, SIP, plan, limits, compliance and status", Fields: f}
 }
 
 // secretFaults refuses secrets for a tenant whose provisioning failed: when it is

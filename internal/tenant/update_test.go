@@ -106,7 +106,7 @@ func TestUpdateInImpersonation(t *testing.T) {
 	}{
 		"settings": {nil, set(func(p *tenant.Patch) {
 			p.Name, p.RecordingFormat, p.RetentionDays, p.MetaData = patch.Of("New"), patch.Of("wav"), patch.Of(7), patch.Of(`{"a":1}`)
-			p.WebhookURL, p.SIPDomain = patch.Of(new("https://example.com")), patch.Of(new("sip.example.com"))
+			p.WebhookURL = patch.Of(new("https://example.com"))
 		}), nil},
 		"all of it as it was": {nil, set(func(p *tenant.Patch) {
 			p.Status, p.BillingPlan, p.MaxConcurrentCalls, p.MaxAgents = patch.Of(tenant.Active), patch.Of(tenant.Starter), patch.Of(10), patch.Of(3)
@@ -123,9 +123,13 @@ func TestUpdateInImpersonation(t *testing.T) {
 			nil, set(func(p *tenant.Patch) { p.HIPAAEnabled, p.PCIEnabled = patch.Of(true), patch.Of(true) }),
 			[]string{"#/hipaa_enabled", "#/pci_enabled"},
 		},
-		"encryption":                     {nil, set(func(p *tenant.Patch) { p.DataEncryptionEnabled = patch.Of(false) }), []string{"#/data_encryption_enabled"}},
-		"status":                         {nil, set(func(p *tenant.Patch) { p.Status = patch.Of(tenant.Inactive) }), []string{"#/status"}},
-		"waking it":                      {func(t *tenant.Tenant) { t.Status = tenant.Inactive }, set(func(p *tenant.Patch) { p.Status = patch.Of(tenant.Active) }), []string{"#/status"}},
+		"encryption": {nil, set(func(p *tenant.Patch) { p.DataEncryptionEnabled = patch.Of(false) }), []string{"#/data_encryption_enabled"}},
+		"status":     {nil, set(func(p *tenant.Patch) { p.Status = patch.Of(tenant.Inactive) }), []string{"#/status"}},
+		"waking it":  {func(t *tenant.Tenant) { t.Status = tenant.Inactive }, set(func(p *tenant.Patch) { p.Status = patch.Of(tenant.Active) }), []string{"#/status"}},
+		"whom SIP lets in": {sip, set(func(p *tenant.Patch) {
+			p.SIPDomain, p.SIPUsername = patch.Of(new("other.example.com")), patch.Of(new("other"))
+		}), []string{"#/sip_domain", "#/sip_username"}},
+		"SIP off":                        {func(t *tenant.Tenant) { sip(t); t.SIPEnabled = true }, set(func(p *tenant.Patch) { p.SIPEnabled = patch.Of(false) }), []string{"#/sip_enabled"}},
 		"SIP on, which makes a password": {sip, set(func(p *tenant.Patch) { p.SIPEnabled = patch.Of(true) }), []string{"#/sip_enabled"}},
 		"secrets": {nil, set(func(p *tenant.Patch) {
 			p.Secrets.SIPPassword, p.Secrets.WebhookSecret = patch.Of(long(12)), patch.Of(long(12))
