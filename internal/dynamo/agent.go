@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/tenantry/tenantry/internal/agent"
 	"github.com/tenantry/tenantry/internal/audit"
@@ -38,9 +39,7 @@ func errOvertaken() error {
 // t, and with fault.QuotaExceeded if it has as many agents as it may have.
 func (s *Agents) Create(ctx context.Context, t tenant.Tenant, a agent.Agent, r audit.Record, receipt *idempotency.Record) error {
 	tx := s.begin()
-	if receipt != nil {
-		tx.put(newRecordItem(*receipt), idempotency.ErrRecorded)
-	}
+	tx.receipt(receipt)
 	tx.countAgents(t, 1, " AND agents < max_agents", errUncounted)
 	tx.in(s.own(t), func() {
 		tx.write(newAgentItem(a), "attribute_not_exists(pk)", nil, errors.New("there is an agent "+string(a.ID)+" already"))
@@ -49,6 +48,12 @@ func (s *Agents) Create(ctx context.Context, t tenant.Tenant, a agent.Agent, r a
 	err := tx.run(ctx)
 	if errors.Is(err, errUncounted) {
 		return s.uncounted(ctx, t)
+	}
+	if _, crowded := errors.AsType[*types.TransactionCanceledException](err); crowded {
+		// In a crowd that goes for the last place, somebody may meet others each time.
+		if why := s.uncounted(ctx, t); errors.Is(why, fault.QuotaExceeded) {
+			return why
+		}
 	}
 	return err
 }
