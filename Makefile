@@ -10,12 +10,13 @@ LINT := .tools/lint
 
 .PHONY: help
 help:
-	@echo "make local    run the whole set on this machine (PORT, AWS_PORT, DATA, PARAMETERS)"
-	@echo "make test     run every test"
-	@echo "make check    lint code, templates and workflows"
-	@echo "make build    build the functions into bin/"
-	@echo "make bench    measure"
-	@echo "make deploy   build for AWS and deploy with the SAM CLI (STAGE, a section of samconfig.toml: dev)"
+	@echo "make local          run the whole set on this machine (PORT, AWS_PORT, DATA, PARAMETERS)"
+	@echo "make test           run every test that Go, Node and Python are enough for"
+	@echo "make test-services  run those that need more: SIPp"
+	@echo "make check          lint code, templates and workflows"
+	@echo "make build          build the functions into bin/"
+	@echo "make bench          measure"
+	@echo "make deploy         build for AWS and deploy with the SAM CLI (STAGE, a section of samconfig.toml: dev)"
 
 # The functions, one executable each.
 .PHONY: build
@@ -37,6 +38,14 @@ local:
 test:
 	go test -race ./...
 
+# What needs more than that, in a module of its own: real clients, against the set
+# as make local runs it. A client that is not installed fails its test.
+.PHONY: test-services
+test-services:
+	@mkdir -p bin
+	$(RELEASE) -o bin/ ./functions/... ./infra/local
+	go -C infra/services test -race -count=1 ./...
+
 .PHONY: bench
 bench:
 	go test -run '^$$' -bench . -benchtime 3s ./infra/local/...
@@ -47,6 +56,8 @@ check: $(LINT)/stamp
 	go vet ./...
 	go tool staticcheck ./...
 	$(LINT)/golangci-lint run
+	go -C infra/services vet ./...
+	cd infra/services && $(CURDIR)/$(LINT)/golangci-lint run
 	$(LINT)/venv/bin/cfn-lint template.yaml infra/*.yaml
 	go test ./internal/arch # which package may import which
 	for f in infra/workflows/*.asl.json; do node $(LINT)/node_modules/asl-validator/dist/bin/asl-validator.js --json-path "$$f" || exit 1; done
