@@ -47,6 +47,7 @@ func TestReadmeStory(t *testing.T) {
 		`"role":"owner"`, `"name":"Analytical Engines Ltd"`, `"billing_plan":"business"`, // sign up
 		`"full_name":"Charles Babbage"`, `"role":"supervisor"`, `"disabled":true`, // people
 		`"state":"succeeded"`, `"max_agents":250`, // provision
+		`"language":"en-US"`, `"voice":"nova"`, `"sip_password":"`, `"SHA-256":"`, // agents and SIP
 		`"status":"suspended"`,                            // update
 		"\nsuspended\ncancelled\n",                        // delete and restore
 		"\n403\n", `"mode":"read_only"`, "\n200\n\n401\n", // keys and impersonation
