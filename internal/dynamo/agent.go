@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/tenantry/tenantry/internal/agent"
 	"github.com/tenantry/tenantry/internal/audit"
@@ -41,19 +41,14 @@ func (s *Agents) Create(ctx context.Context, t tenant.Tenant, a agent.Agent, r a
 	tx := s.begin()
 	tx.receipt(receipt)
 	tx.countAgents(t, 1, " AND agents < max_agents", errUncounted)
+	tx.unless(func(ctx context.Context) error { return s.room(ctx, t) })
 	tx.in(s.own(t), func() {
 		tx.write(newAgentItem(a), "attribute_not_exists(pk)", nil, errors.New("there is an agent "+string(a.ID)+" already"))
 	})
 	tx.record(r)
 	err := tx.run(ctx)
 	if errors.Is(err, errUncounted) {
-		return s.uncounted(ctx, t)
-	}
-	if _, crowded := errors.AsType[*types.TransactionCanceledException](err); crowded {
-		// In a crowd that goes for the last place, somebody may meet others each time.
-		if why := s.uncounted(ctx, t); errors.Is(why, fault.QuotaExceeded) {
-			return why
-		}
+		return cmp.Or(s.room(ctx, t), errOvertaken())
 	}
 	return err
 }
@@ -65,16 +60,17 @@ func (tx *transaction) countAgents(t tenant.Tenant, n int, condition string, unm
 		map[string]string{"#s": "status"}, unmet)
 }
 
-// uncounted finds out why the counters of t did not allow another agent. Where
-// they do by now, it was overtaken.
-func (s *Agents) uncounted(ctx context.Context, t tenant.Tenant) error {
+// room fails as Create does if a tenant cannot have another agent now.
+func (s *Agents) room(ctx context.Context, t tenant.Tenant) error {
 	var counters countersItem
 	err := s.get(ctx, countersKey(t.ID), &counters)
-	if err != nil && !errors.Is(err, errNoItem) {
+	switch {
+	case err != nil && !errors.Is(err, errNoItem):
 		return err
-	}
-	if counters.Status != t.Status || counters.Agents < counters.MaxAgents {
+	case counters.Status != t.Status:
 		return errOvertaken()
+	case counters.Agents < counters.MaxAgents:
+		return nil
 	}
 	return &fault.Error{
 		Kind:   fault.QuotaExceeded,

@@ -27,10 +27,20 @@ type transaction struct {
 	writes []types.TransactWriteItem
 	unmet  []error
 	firsts map[int]key // of the writes that must be the first with their key
+	looks  map[int]look
 	err    error
 }
 
-func (t *Table) begin() *transaction { return &transaction{table: t, firsts: map[int]key{}} }
+// A look returns why a write that met another cannot succeed any more, or nil.
+type look func(ctx context.Context) error
+
+func (t *Table) begin() *transaction {
+	return &transaction{table: t, firsts: map[int]key{}, looks: map[int]look{}}
+}
+
+// unless has a look taken each time that the last write met another, so that a
+// crowd which wants the last of something does not wait in vain.
+func (tx *transaction) unless(l look) { tx.looks[len(tx.writes)-1] = l }
 
 // put writes an item where there is none with its key. One that has expired is
 // none.
@@ -165,32 +175,48 @@ func (tx *transaction) firstUnmet(reasons []types.CancellationReason) error {
 	return nil
 }
 
-// overtaken returns the error of the first write that must be the first with its
-// key, and met another that was, or nil. In a crowd that wants one key it spares
-// all but one the attempts that they would lose.
+// overtaken returns the error of the first write that met another and cannot
+// succeed any more, or nil: one that must be the first with its key where there is
+// one, or one that a look says it of. In a crowd that wants one key it spares all
+// but one the attempts that they would lose.
 //
 // It reads the items backwards: those of one transaction come about at once, so
 // where a later one is seen, the earlier ones are seen too.
 func (tx *transaction) overtaken(ctx context.Context, reasons []types.CancellationReason) error {
 	var lost error
 	for i, reason := range slices.Backward(reasons) {
-		k, first := tx.firsts[i]
-		if !first || aws.ToString(reason.Code) != "TransactionConflict" {
+		if aws.ToString(reason.Code) != "TransactionConflict" {
 			continue
 		}
-		var item struct {
-			ExpiresAt int64 `dynamodbav:"expires_at"`
-		}
-		err := tx.table.get(ctx, k, &item)
+		taken, err := tx.taken(ctx, i)
 		switch {
-		case errors.Is(err, errNoItem):
 		case err != nil:
 			return err
-		case item.ExpiresAt == 0 || item.ExpiresAt > time.Now().Unix():
+		case taken:
 			lost = tx.unmet[i]
+		case tx.looks[i] != nil:
+			if err := tx.looks[i](ctx); err != nil {
+				lost = err
+			}
 		}
 	}
 	return lost
+}
+
+// taken reports whether the write must be the first with its key, and is not.
+func (tx *transaction) taken(ctx context.Context, i int) (bool, error) {
+	k, first := tx.firsts[i]
+	if !first {
+		return false, nil
+	}
+	var item struct {
+		ExpiresAt int64 `dynamodbav:"expires_at"`
+	}
+	err := tx.table.get(ctx, k, &item)
+	if errors.Is(err, errNoItem) {
+		return false, nil
+	}
+	return item.ExpiresAt == 0 || item.ExpiresAt > time.Now().Unix(), err
 }
 
 // passing reports whether nothing but what passes kept a transaction from taking
