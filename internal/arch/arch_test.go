@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	// The domain, which knows neither edges nor adapters.
 	"tenant":         {"audit", "conflict", "fault", "idempotency", "identity", "patch"},
 	"agent":          {"audit", "conflict", "fault", "idempotency", "identity", "patch", "tenant"},
+	"directory":      {"tenant"},
 	"operation":      {"fault", "identity"},
 	"user":           {"audit", "conflict", "fault", "idempotency", "identity", "patch", "tenant"},
 	"work":           {"audit", "fault", "idempotency", "operation", "patch", "tenant"},
@@ -49,7 +50,7 @@ var allowed = map[string][]string{
 
 	// The adapters, which know no edge.
 	"cognito":  {"account", "fault", "identity", "provisioning", "sweep"},
-	"dynamo":   {"agent", "apikey", "audit", "fault", "idempotency", "identity", "impersonation", "opaque", "operation", "page", "provisioning", "sweep", "tenant", "user"},
+	"dynamo":   {"agent", "apikey", "audit", "directory", "fault", "idempotency", "identity", "impersonation", "opaque", "operation", "page", "provisioning", "sweep", "tenant", "user"},
 	"signing":  {"audit"},
 	"secret":   {"operation", "provisioning", "tenant", "identity"},
 	"token":    {"fault", "identity"},
