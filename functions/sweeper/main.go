@@ -63,8 +63,9 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 		Store:  dynamo.NewAudit(table),
 		Signer: signing.NewKey(kms.NewFromConfig(cfg), env.String("AUDIT_KEY_ARN")),
 	}
+	counts := dynamo.NewCounts(table)
 	inviter := user.NewInviter(users, tenants, directory)
 	return func(ctx context.Context, _ struct{}) (struct{}, error) {
-		return struct{}{}, errors.Join(sealer.Seal(ctx), sweeper.Sweep(ctx), inviter.Sweep(ctx, due))
+		return struct{}{}, errors.Join(sealer.Seal(ctx), sweeper.Sweep(ctx), inviter.Sweep(ctx, due), counts.Fold(ctx))
 	}
 }

@@ -39,7 +39,7 @@ func (n numbered) Search(_ context.Context, prefix string, w page.Window) (page.
 }
 
 func (n numbered) window(name string, w page.Window) page.Page[tenant.Tenant] {
-	var p page.Page[tenant.Tenant]
+	p := page.Page[tenant.Tenant]{Total: 1000 + int64(n)}
 	i, _ := strconv.Atoi(string(w.From))
 	for i += w.Skip; i < int(n) && len(p.Entries) < w.Limit; i++ {
 		t := tenant.Tenant{Name: fmt.Sprint(name, i)}
@@ -150,6 +150,19 @@ func TestListTenantsByOffset(t *testing.T) {
 		}
 		if l := links(t, got); l["next"] != want.next || l["prev"] != want.prev {
 			t.Errorf("%s: got the links %v, want %q and %q", query, l, want.next, want.prev)
+		}
+	}
+}
+
+// A list says how many there are in all, and a search, which nobody counts, does
+// not.
+func TestListTenantsTotal(t *testing.T) {
+	for query, want := range map[string]string{
+		"": "1005", "offset=2&limit=1": "1005", "offset=9": "1005", "status_filter=active": "1005", "q=acme": "",
+		"cursor=" + url.QueryEscape(cursorOf(t, "limit=2", asAdmin)): "1005",
+	} {
+		if got := listTenants(t, numbered(5), asAdmin, query).Headers["x-total-count"]; got != want {
+			t.Errorf("%s: got %q, want %q", query, got, want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/tenantry/tenantry/internal/identity"
@@ -20,7 +21,7 @@ const (
 // meta_data, and is as eventually consistent as the store says.
 type TenantLister interface {
 	// List returns a part of the tenants with a status, newest first; or, where
-	// the status is "", of all that are not deleted.
+	// the status is "", of all that are not deleted. It counts them all.
 	List(ctx context.Context, status tenant.Status, w page.Window) (page.Page[tenant.Tenant], error)
 	// Search returns a part of the tenants whose name or slug begins with prefix.
 	// It pays no heed to w.Skip.
@@ -40,7 +41,7 @@ func ListTenants(tenants TenantLister, cursors *Cursors) Operation {
 			if err != nil {
 				return nil, err
 			}
-			_, w.Full = p.text("offset")
+			_, byOffset := p.text("offset")
 			w.Skip = p.integer("offset", 0, 0, math.MaxInt32)
 			status, prefix := tenantFilter(p)
 			if err := p.err(); err != nil {
@@ -57,10 +58,17 @@ func ListTenants(tenants TenantLister, cursors *Cursors) Operation {
 			if err != nil {
 				return nil, err
 			}
-			if w.Full {
-				return listedByOffset(r, w, list, newTenantSummaryView)
+			var resp *Response
+			if byOffset {
+				resp, err = listedByOffset(r, w, list, newTenantSummaryView)
+			} else {
+				resp, err = listed(ctx, cursors, r, w, list, newTenantSummaryView)
 			}
-			return listed(ctx, cursors, r, w, list, newTenantSummaryView)
+			if err != nil {
+				return nil, err
+			}
+			resp.Header["x-total-count"] = strconv.FormatInt(list.Total, 10)
+			return resp, nil
 		},
 	}
 }

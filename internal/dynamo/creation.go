@@ -2,7 +2,6 @@ package dynamo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
@@ -15,28 +14,18 @@ import (
 	"github.com/tenantry/tenantry/internal/tenant"
 )
 
-// errNumberUsed says that a place in the directory cannot be taken any more.
-var errNumberUsed = errors.New("the number in the directory is used")
-
-const numberAttempts = 3
-
 // Create writes a new tenant and all that belongs to it, or nothing. It fails
 // with idempotency.ErrRecorded if the receipt is there already, with
 // fault.Conflict if the tenant is, and with fault.SlugTaken, fault.EmailTaken or
 // fault.SIPDomainTaken. An owner whose account was rejected gets fault.EmailTaken
 // too.
 func (s *Tenants) Create(ctx context.Context, c provisioning.Creation) error {
-	for attempt := 1; ; attempt++ {
-		n, err := s.nextNumber(ctx)
-		if err != nil {
-			return err
-		}
-		c.Tenant.Number = n
-		err = s.creation(c).run(ctx)
-		if !errors.Is(err, errNumberUsed) || attempt == numberAttempts {
-			return err
-		}
+	n, err := s.nextNumber(ctx)
+	if err != nil {
+		return err
 	}
+	c.Tenant.Number = n
+	return s.creation(c).run(ctx)
 }
 
 func (s *Tenants) creation(c provisioning.Creation) *transaction {
@@ -59,7 +48,7 @@ func (s *Tenants) creation(c provisioning.Creation) *transaction {
 		tx.put(emailItem{key: emailKey(c.Operation.AdminEmail), OperationID: c.Operation.ID},
 			fault.New(fault.EmailTaken, "the e-mail address belongs to another account"))
 	}
-	tx.put(memberItem{memberKey(t.Number), t.ID, t.Status}, errNumberUsed)
+	tx.countNew(t)
 	for _, entry := range searchItems(t) {
 		tx.put(entry, errLost(t.ID, "search entry"))
 	}

@@ -190,7 +190,7 @@ func TestBury(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"DIRECTORY COUNTER", "DIRECTORY#0 000000000001",
+		"DIRECTORY COUNTER", "DIRECTORY#COUNTS CHANGE#000000000001",
 		"OPERATION#" + string(o.ID) + " OPERATION", "OPERATION#" + string(w.provision.ID) + " OPERATION",
 		"TENANT#" + string(w.tenant.ID) + " TENANT",
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/tenantry/tenantry/internal/agent"
 	"github.com/tenantry/tenantry/internal/apikey"
 	"github.com/tenantry/tenantry/internal/audit"
+	"github.com/tenantry/tenantry/internal/directory"
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/impersonation"
@@ -38,7 +39,11 @@ import (
 //	idempotency record     IDEMPOTENCY#<caller>#<route>#<key>  IDEMPOTENCY
 //	search entry           PREFIX#<first two characters>   <folded name or slug>\x00<tenant id>
 //	directory's counter    DIRECTORY                       COUNTER
-//	directory's member     DIRECTORY#<bucket>              <n>
+//	changes not counted    DIRECTORY#COUNTS                CHANGE#<n>
+//	counts of tenants      DIRECTORY#COUNTS                ROOT
+//	of a million           DIRECTORY#COUNTS                BRANCH        the oldest
+//	of a million           DIRECTORY#BRANCH#<branch>       BRANCH        any others
+//	statuses of 4096       DIRECTORY#LEAF#<leaf>           LEAF
 //	service's key          KEY#<hash of the token>         KEY
 //	id of such a key       KEYID#<id>                      KEYID         leads to the hash
 //	impersonation          IMPERSONATION#<id>              IMPERSONATION
@@ -130,21 +135,38 @@ func searchPartition(folded string) string {
 	return "PREFIX#" + folded[:end]
 }
 
-// bucketSize is how many tenants share a partition of the directory, and
-// groupSize how many share one of the index by status.
+// bucketSize is how many numbers share a partition of the index directory, and
+// statusGroupSize how many share one of the index status, for each status. A page
+// of a status that few have is in few partitions where these are large.
 const (
-	bucketSize = 64
-	groupSize  = 4096
+	bucketSize      = directory.LeafSize
+	statusGroupSize = 16 * directory.LeafSize
 )
 
 func directoryCounterKey() key { return key{"DIRECTORY", "COUNTER"} }
 
-func memberKey(n int64) key {
-	return key{"DIRECTORY#" + strconv.FormatInt(n/bucketSize, 10), fmt.Sprintf("%012d", n)}
+// countsPartition holds what every list of tenants begins with, so that one request
+// reads it.
+const (
+	countsPartition = "DIRECTORY#COUNTS"
+	changesOf       = "CHANGE#"
+)
+
+func changeKey(n int64) key { return key{countsPartition, fmt.Sprintf("%s%012d", changesOf, n)} }
+func rootKey() key          { return key{countsPartition, "ROOT"} }
+func leafKey(leaf int64) key {
+	return key{"DIRECTORY#LEAF#" + strconv.FormatInt(leaf, 10), "LEAF"}
+}
+
+func branchKey(branch int64) key {
+	if branch == 0 {
+		return key{countsPartition, "BRANCH"}
+	}
+	return key{"DIRECTORY#BRANCH#" + strconv.FormatInt(branch, 10), "BRANCH"}
 }
 
 func statusGroup(status tenant.Status, n int64) string {
-	return string(status) + "#" + strconv.FormatInt(n/groupSize, 10)
+	return string(status) + "#" + strconv.FormatInt(n/statusGroupSize, 10)
 }
 
 // platform stands for a tenant where something belongs to none.

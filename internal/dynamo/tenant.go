@@ -55,9 +55,7 @@ func (s *Tenants) UpdateOnce(ctx context.Context, before, after tenant.Tenant, r
 // deleted from then on has nothing beside its row and its place in the directory.
 func (tx *transaction) replaceTenant(before, after tenant.Tenant) {
 	tx.replace(newTenantItem(after), before.Version, fault.New(fault.Conflict, "the tenant was changed by another request meanwhile"))
-	if after.Status != before.Status {
-		tx.update(memberKey(after.Number), "SET #s = :s", map[string]any{":s": after.Status}, map[string]string{"#s": "status"}, errLost(after.ID, "directory"))
-	}
+	tx.countMoved(before, after)
 	tx.moveSIPDomain(before, after)
 	if after.Status == tenant.Deleted {
 		tx.removeRemains(before)
@@ -147,7 +145,7 @@ type tenantItem struct {
 	key
 	Version          int64             `dynamodbav:"version"`
 	N                int64             `dynamodbav:"n"`
-	Bucket           int64             `dynamodbav:"bucket"`
+	Bucket           *int64            `dynamodbav:"bucket,omitempty"` // of all but the deleted
 	StatusGroup      string            `dynamodbav:"status_group"`
 	Profile          profileItem       `dynamodbav:"profile"`
 	MetaData         string            `dynamodbav:"meta_data"`
@@ -199,11 +197,10 @@ type profileItem struct {
 }
 
 func newTenantItem(t tenant.Tenant) tenantItem {
-	return tenantItem{
+	item := tenantItem{
 		key:              tenantKey(t.ID),
 		Version:          t.Version,
 		N:                t.Number,
-		Bucket:           t.Number / bucketSize,
 		StatusGroup:      statusGroup(t.Status, t.Number),
 		Profile:          newProfileItem(t),
 		MetaData:         t.MetaData,
@@ -212,6 +209,10 @@ func newTenantItem(t tenant.Tenant) tenantItem {
 		SIPPreviousUntil: t.SIPPreviousUntil,
 		Former:           (*formerItem)(t.Former),
 	}
+	if t.Status != tenant.Deleted {
+		item.Bucket = new(t.Number / bucketSize)
+	}
+	return item
 }
 
 func newProfileItem(t tenant.Tenant) profileItem {
@@ -280,13 +281,6 @@ func newCountersItem(t tenant.Tenant) countersItem {
 type reservationItem struct {
 	key
 	TenantID identity.TenantID `dynamodbav:"tenant_id"`
-}
-
-// A memberItem is a tenant's place in the directory.
-type memberItem struct {
-	key
-	TenantID identity.TenantID `dynamodbav:"tenant_id"`
-	Status   tenant.Status     `dynamodbav:"status"`
 }
 
 // A searchItem is found by the beginning of a tenant's name or slug.

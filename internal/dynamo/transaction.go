@@ -18,6 +18,7 @@ const (
 	transactionAttempts = 14
 	transactionBackoff  = 20 * time.Millisecond
 	longestBackoff      = 640 * time.Millisecond
+	maxActions          = 100 // that DynamoDB takes in one transaction
 )
 
 // A transaction gathers writes that happen together or not at all. Each names
@@ -57,6 +58,21 @@ func (tx *transaction) put(item any, taken error) {
 // replace writes an item in place of one whose version is before.
 func (tx *transaction) replace(item any, before int64, changed error) {
 	tx.write(item, "version = :before", map[string]any{":before": before}, changed)
+}
+
+// overwrite writes an item, whatever is there.
+func (tx *transaction) overwrite(item any) {
+	av, err := attributevalue.MarshalMap(item)
+	tx.add(types.TransactWriteItem{Put: &types.Put{TableName: &tx.table.name, Item: av}}, nil, err)
+}
+
+// upsert changes attributes of an item, which need not be there yet.
+func (tx *transaction) upsert(k key, set string, v map[string]any) {
+	av, err := attributevalue.MarshalMap(k)
+	vs, err2 := values(v)
+	tx.add(types.TransactWriteItem{Update: &types.Update{
+		TableName: &tx.table.name, Key: av, UpdateExpression: &set, ExpressionAttributeValues: vs,
+	}}, nil, err, err2)
 }
 
 // write writes an item if a condition on the one it replaces holds.

@@ -9,11 +9,8 @@ type Position string
 // A Window says which part of a list is wanted.
 type Window struct {
 	From  Position
-	Skip  int // how many entries to leave out after From
+	Skip  int // how many entries to leave out where From is ""
 	Limit int
-	// Full asks for as many entries as Limit says unless the list ends, whatever
-	// that takes.
-	Full bool
 }
 
 // A Page is a part of a list.
@@ -22,6 +19,8 @@ type Page[T any] struct {
 	// Next is where the list goes on, or "" if it ends with this page. A page that
 	// need not be full may hold nothing, and the list go on all the same.
 	Next Position
+	// Total is how many entries the whole list has, where the store counts them.
+	Total int64
 }
 
 // An Entry is one thing in a list.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -143,6 +144,12 @@ func TestListAndUpdate(t *testing.T) {
 	paged := append(idsOf(admin.do("GET", "/tenants?limit=2", nil)), idsOf(admin.do("GET", "/tenants?limit=3&offset=2", nil))...)
 	if diff := cmp.Diff(newest, paged); diff != "" {
 		t.Errorf("by offset: %s", diff)
+	}
+	for filter, least := range map[string]int{"": 5, "&status_filter=suspended": 1, "&offset=7000000": 5} {
+		total := admin.do("GET", "/tenants?limit=1"+filter, nil).must(200).Header.Get("X-Total-Count")
+		if n, err := strconv.Atoi(total); err != nil || n < least {
+			t.Errorf("%s: got a total of %q, want %d or more", filter, total, least)
+		}
 	}
 	var byCursor []string
 	for next := "/tenants?limit=2"; ; {
