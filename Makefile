@@ -48,7 +48,7 @@ test-services:
 
 .PHONY: bench
 bench:
-	go test -run '^$$' -bench . -benchtime 3s ./infra/local/...
+	go test -run '^$$' -bench . -benchtime 3s ./infra/local/... ./internal/dynamo
 
 .PHONY: check
 check: $(LINT)/stamp
