@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/tenantry/tenantry/internal/directory"
@@ -72,8 +72,7 @@ func (tx *transaction) countMoved(before, after tenant.Tenant) {
 
 // tree reads the counts. They are a little behind what is stored.
 func (s *Counts) tree(ctx context.Context) (*directory.Tree, error) {
-	in := dynamodb.QueryInput{KeyConditionExpression: new("pk = :pk")}
-	items, err := query[countingItem](ctx, s.Table, in, map[string]any{":pk": countsPartition}, math.MaxInt)
+	items, err := s.counting(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the counts: %w", err)
 	}
@@ -96,6 +95,31 @@ func (s *Counts) tree(ctx context.Context) (*directory.Tree, error) {
 		}
 	}
 	return directory.NewTree(s, root, branches, changes), nil
+}
+
+// counting reads the root, the first branch and all changes. A request takes as
+// many as it can, 1 MB, so that hardly ever anything is folded between two.
+func (s *Counts) counting(ctx context.Context) ([]countingItem, error) {
+	v, err := values(map[string]any{":pk": countsPartition})
+	if err != nil {
+		return nil, err
+	}
+	pages := dynamodb.NewQueryPaginator(s.db, &dynamodb.QueryInput{
+		TableName: &s.name, KeyConditionExpression: new("pk = :pk"), ExpressionAttributeValues: v,
+	})
+	var all []countingItem
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var items []countingItem
+		if err := attributevalue.UnmarshalListOfMaps(page.Items, &items); err != nil {
+			return nil, err
+		}
+		all = append(all, items...)
+	}
+	return all, nil
 }
 
 // Branch returns the counts of the leaves of a branch. They are a little behind

@@ -170,6 +170,11 @@ func TestFoldMany(t *testing.T) {
 	if diff := cmp.Diff(want, totals(t, dynamo.NewTenants(dynamo.NewTable(db, name)))); diff != "" {
 		t.Errorf("before they are counted (-want +got):\n%s", diff)
 	}
+	queries := new(atomic.Int64)
+	counted := dynamo.NewTenants(dynamo.NewTable(countingClient{db, queries}, name))
+	if _, err := counted.List(t.Context(), tenant.Failed, page.Window{Limit: 1}); err != nil || queries.Load() != 1 {
+		t.Errorf("it took %d requests to see what there is, %v", queries.Load(), err)
+	}
 	client := newHookedClient(db, func() {})
 	table := dynamo.NewTable(client, name)
 	fold(t, table)
@@ -265,6 +270,59 @@ func TestFoldsOfDifferentLeaves(t *testing.T) {
 		if diff := cmp.Diff(map[string]int64{"": 2, string(status): 2}, totals(t, tenants)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", status, diff)
 		}
+	}
+}
+
+// While tenants come and are counted, a total holds all that were made before it
+// was asked for, and none that was not begun when it was answered.
+func TestTotalWhileCounting(t *testing.T) {
+	t.Parallel()
+	table := newTable(t)
+	tenants := dynamo.NewTenants(table)
+	var begun, made atomic.Int64
+	done := make(chan struct{})
+	var creators, others sync.WaitGroup
+	for range 4 {
+		creators.Go(func() {
+			for range 20 {
+				slug := "t-" + strconv.FormatInt(begun.Add(1), 10)
+				stored := create(t, tenants, newCreation(slug, slug))[0]
+				made.Add(1)
+				change(t, tenants, stored, func(t *tenant.Tenant) { t.Status = tenant.Active })
+			}
+		})
+	}
+	others.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				fold(t, table)
+			}
+		}
+	})
+	for range 2 {
+		others.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				least := made.Load()
+				p, err := tenants.List(t.Context(), "", page.Window{Skip: 1000, Limit: 1})
+				if most := begun.Load(); err != nil || p.Total < least || p.Total > most {
+					t.Errorf("got a total of %d, %v, want %d to %d", p.Total, err, least, most)
+				}
+			}
+		})
+	}
+	creators.Wait()
+	close(done)
+	others.Wait()
+	if diff := cmp.Diff(map[string]int64{"": 80, "active": 80}, totals(t, tenants)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
