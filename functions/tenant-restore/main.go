@@ -22,5 +22,5 @@ func wire(cfg aws.Config, env *boot.Env) api.Operation {
 	machine := workflow.NewMachine(sfn.NewFromConfig(cfg), env.String("STATE_MACHINE_ARN"))
 	restorer := deprovisioning.NewRestorer(dynamo.NewTenants(table), dynamo.NewOperations(table), machine)
 	hashKey := secret.NewValue(secretsmanager.NewFromConfig(cfg), env.String("HASH_KEY_ARN"))
-	return api.RestoreTenant(restorer, dynamo.NewRecords(table), hashKey.Bytes)
+	return api.RestoreTenant(restorer, dynamo.NewStats(table), dynamo.NewRecords(table), hashKey.Bytes)
 }

@@ -19,5 +19,5 @@ func wire(cfg aws.Config, env *boot.Env) api.Operation {
 	table := dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME"))
 	vault := secret.NewTenants(secretsmanager.NewFromConfig(cfg), env.String("STACK_NAME"))
 	service := tenant.NewService(dynamo.NewTenants(table), vault)
-	return api.UpdateTenant(service, dynamo.NewOperations(table)).Guarded(dynamo.NewImpersonations(table))
+	return api.UpdateTenant(service, dynamo.NewStats(table), dynamo.NewOperations(table)).Guarded(dynamo.NewImpersonations(table))
 }

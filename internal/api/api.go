@@ -112,7 +112,7 @@ func (s *Server) answer(ctx context.Context, r *Request) (*Response, error) {
 	if _, keyed := r.headers["idempotency-key"]; keyed && s.op.Idempotency != nil {
 		resp, err = s.op.Idempotency.once(ctx, s.op, r)
 	} else {
-		resp, err = call(ctx, s.op.Handle, r)
+		resp, err = handle(ctx, s.op.Handle, r)
 	}
 	if err != nil {
 		return nil, err
@@ -175,9 +175,9 @@ func credentialFault(kind fault.Kind) error {
 	return fault.New(fault.TokenInvalid, "the token is not one that this API issued, or it was withdrawn")
 }
 
-// call calls h, and makes an error of a panic, so that the caller of the API
+// handle calls h, and makes an error of a panic, so that the caller of the API
 // still gets a problem document.
-func call(ctx context.Context, h Handler, r *Request) (resp *Response, err error) {
+func handle(ctx context.Context, h Handler, r *Request) (resp *Response, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())

@@ -125,6 +125,7 @@ type lines string
 // A decoder reads an object member by member, so that one of a wrong type does
 // not hide the next.
 type decoder struct {
+	lenient bool         // lets members pass that are not read
 	faults  fault.Fields // members of a wrong type
 	refused fault.Fields // members that are not there to be set, or hold what no text may
 }
@@ -146,7 +147,9 @@ func (d *decoder) object(text jsontext.Value, at jsontext.Pointer, into reflect.
 	for _, name := range sortedKeys(members) {
 		field, ok := fields[name]
 		if !ok {
-			d.refused.Add(pointer(at.AppendToken(name)), "%s", unknownDetail(name, fields))
+			if !d.lenient {
+				d.refused.Add(pointer(at.AppendToken(name)), "%s", unknownDetail(name, fields))
+			}
 			continue
 		}
 		d.member(members[name], at.AppendToken(name), into.FieldByIndex(field))

@@ -60,7 +60,7 @@ func (i *Idempotency) once(ctx context.Context, op Operation, r *Request) (*Resp
 	if !errors.Is(err, fault.NotFound) {
 		return resp, err
 	}
-	resp, err = call(ctx, op.Handle, r)
+	resp, err = handle(ctx, op.Handle, r)
 	if err == nil {
 		return resp, nil
 	}

@@ -92,7 +92,7 @@ func listTenants(t *testing.T, lister TenantLister, caller AuthorizerContext, qu
 func TestListTenantsItems(t *testing.T) {
 	lister := listOf{newAcme(func(t *tenant.Tenant) { t.MetaData = "" })}
 	got := listTenants(t, lister, asAdmin, "")
-	got.check(t, 200, `[`+acmeView+`}]`)
+	got.check(t, 200, `[`+strings.TrimSuffix(acmeView, `,"monthly_usage_cents":0`)+`}]`)
 	if got.Headers["link"] != "" || got.Headers["content-type"] != "application/json" {
 		t.Errorf("got %v", got.Headers)
 	}

@@ -52,6 +52,7 @@ var reports = map[fault.Kind]report{
 	fault.DeleteBlocked:       {http.StatusConflict, "The tenant is in use"},
 	fault.LastOwner:           {http.StatusConflict, "A tenant keeps an owner"},
 	fault.RotationOverlap:     {http.StatusConflict, "The last rotation is not over"},
+	fault.CallEnded:           {http.StatusConflict, "The call is over"},
 	fault.Stale:               {http.StatusPreconditionFailed, "The version is not the present one"},
 	fault.QuotaExceeded:       {http.StatusTooManyRequests, "A limit is reached"},
 	fault.TooManyRequests:     {http.StatusTooManyRequests, "Too many requests"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -13,6 +14,7 @@ import (
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/usage"
 )
 
 // TenantGetter finds tenants.
@@ -21,21 +23,28 @@ type TenantGetter interface {
 	Get(ctx context.Context, id identity.TenantID) (tenant.Tenant, error)
 }
 
+// UsageFinder finds what tenants use.
+type UsageFinder interface {
+	// Usage returns what a tenant uses in the month of a time.
+	Usage(ctx context.Context, id identity.TenantID, at time.Time) (usage.Usage, error)
+}
+
 // GetTenant serves GET /tenants/{tenant_id}. It answers 304 to the version that
-// the client has already.
-func GetTenant(tenants TenantGetter) Operation {
+// the client has already, which its use does not change.
+func GetTenant(tenants TenantGetter, usages UsageFinder) Operation {
 	return Operation{
 		Name:  "GetTenant",
 		Allow: identity.Members(),
 		Handle: func(ctx context.Context, r *Request) (*Response, error) {
-			t, err := tenants.Get(ctx, r.TenantID())
+			t, err := readable(ctx, tenants, r.Caller, r.TenantID())
 			if err != nil {
 				return nil, err
 			}
-			if err := t.AdmitReader(r.Caller); err != nil {
+			used, err := usages.Usage(ctx, t.ID, time.Now())
+			if err != nil {
 				return nil, err
 			}
-			return OK(newTenantView(t)).WithVersion(t.Version), nil
+			return OK(newTenantView(t, used)).WithVersion(t.Version), nil
 		},
 	}
 }
@@ -55,7 +64,7 @@ type RunningFinder interface {
 // answers 200 with the tenant as it is then, and with the SIP password if it had
 // to make one. What a tenant's status refuses is 403 or 409, more than
 // self-service gives is 403, and another version than that in If-Match is 412.
-func UpdateTenant(tenants TenantUpdater, operations RunningFinder) Operation {
+func UpdateTenant(tenants TenantUpdater, usages UsageFinder, operations RunningFinder) Operation {
 	return Operation{
 		Name:  "UpdateTenant",
 		Allow: identity.Managers().ByProxy(),
@@ -74,7 +83,11 @@ func UpdateTenant(tenants TenantUpdater, operations RunningFinder) Operation {
 			if err != nil {
 				return nil, err
 			}
-			view := updatedTenantView{newTenantView(updated.Tenant), updated.SIPPassword}
+			used, err := usages.Usage(ctx, updated.Tenant.ID, time.Now())
+			if err != nil {
+				return nil, err
+			}
+			view := updatedTenantView{newTenantView(updated.Tenant, used), updated.SIPPassword}
 			return OK(view).WithVersion(updated.Tenant.Version), nil
 		},
 	}
@@ -172,23 +185,25 @@ type tenantPatch struct {
 	WebhookSecret patch.Field[string]        `json:"webhook_secret,omitzero"`
 	Status        patch.Field[tenant.Status] `json:"status,omitzero"`
 	StatusReason  patch.Field[*string]       `json:"status_reason,omitzero"`
+	// What a tenant's use costs changes all the time, so a client that sends back
+	// what it was has done nothing wrong.
+	MonthlyUsageCents patch.Field[int64] `json:"monthly_usage_cents,omitzero"`
 }
 
 // tenantReadOnly is the members of a tenant that a client may send back as they
 // were.
 type tenantReadOnly struct {
-	ID                patch.Field[jsontext.Value] `json:"id,omitzero"`
-	Slug              patch.Field[jsontext.Value] `json:"slug,omitzero"`
-	OwnerID           patch.Field[jsontext.Value] `json:"owner_id,omitzero"`
-	Country           patch.Field[jsontext.Value] `json:"country,omitzero"`
-	Isolation         patch.Field[jsontext.Value] `json:"isolation,omitzero"`
-	Database          patch.Field[jsontext.Value] `json:"database,omitzero"`
-	MongoDatabase     patch.Field[jsontext.Value] `json:"mongo_database,omitzero"`
-	SchemaVersion     patch.Field[jsontext.Value] `json:"schema_version,omitzero"`
-	MonthlyUsageCents patch.Field[jsontext.Value] `json:"monthly_usage_cents,omitzero"`
-	CreatedAt         patch.Field[jsontext.Value] `json:"created_at,omitzero"`
-	UpdatedAt         patch.Field[jsontext.Value] `json:"updated_at,omitzero"`
-	PurgeAt           patch.Field[jsontext.Value] `json:"purge_at,omitzero"`
+	ID            patch.Field[jsontext.Value] `json:"id,omitzero"`
+	Slug          patch.Field[jsontext.Value] `json:"slug,omitzero"`
+	OwnerID       patch.Field[jsontext.Value] `json:"owner_id,omitzero"`
+	Country       patch.Field[jsontext.Value] `json:"country,omitzero"`
+	Isolation     patch.Field[jsontext.Value] `json:"isolation,omitzero"`
+	Database      patch.Field[jsontext.Value] `json:"database,omitzero"`
+	MongoDatabase patch.Field[jsontext.Value] `json:"mongo_database,omitzero"`
+	SchemaVersion patch.Field[jsontext.Value] `json:"schema_version,omitzero"`
+	CreatedAt     patch.Field[jsontext.Value] `json:"created_at,omitzero"`
+	UpdatedAt     patch.Field[jsontext.Value] `json:"updated_at,omitzero"`
+	PurgeAt       patch.Field[jsontext.Value] `json:"purge_at,omitzero"`
 }
 
 func (in tenantPatch) patch() tenant.Patch {
@@ -202,7 +217,7 @@ func (in tenantPatch) patch() tenant.Patch {
 
 // faults returns the members that would change what cannot be changed of t.
 func (in tenantReadOnly) faults(t tenant.Tenant) fault.Fields {
-	return readOnlyFaults(in, newTenantView(t))
+	return readOnlyFaults(in, newTenantView(t, usage.Usage{}))
 }
 
 // readOnlyFaults returns the members that in, a struct of members that a client
@@ -229,7 +244,8 @@ func encodesTo(v any, value jsontext.Value) bool {
 // tenantView is a tenant as clients see it.
 type tenantView struct {
 	tenantSummaryView
-	MetaData jsontext.Value `json:"meta_data"`
+	MonthlyUsageCents int64          `json:"monthly_usage_cents"`
+	MetaData          jsontext.Value `json:"meta_data"`
 }
 
 // tenantSummaryView is a tenant in a list.
@@ -261,7 +277,6 @@ type tenantSummaryView struct {
 	Database              *string           `json:"database"`
 	MongoDatabase         *string           `json:"mongo_database"`
 	SchemaVersion         int               `json:"schema_version"`
-	MonthlyUsageCents     int               `json:"monthly_usage_cents"`
 	CreatedAt             timestamp         `json:"created_at"`
 	UpdatedAt             timestamp         `json:"updated_at"`
 	PurgeAt               *timestamp        `json:"purge_at"`
@@ -280,8 +295,9 @@ type updatedTenantView struct {
 	SIPPassword string `json:"sip_password,omitzero"`
 }
 
-func newTenantView(t tenant.Tenant) tenantView {
-	return tenantView{newTenantSummaryView(t), jsontext.Value(t.MetaData)}
+// newTenantView shows a tenant, and what its use costs.
+func newTenantView(t tenant.Tenant, used usage.Usage) tenantView {
+	return tenantView{newTenantSummaryView(t), used.Cents(), jsontext.Value(t.MetaData)}
 }
 
 func newTenantSummaryView(t tenant.Tenant) tenantSummaryView {

@@ -15,6 +15,7 @@ import (
 	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/provisioning"
 	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/usage"
 )
 
 // TenantRequester is what CreateTenant needs of a provisioning.Service.
@@ -87,7 +88,7 @@ func requestTenant(ctx context.Context, c identity.Caller, service TenantRequest
 // that was made for it, or says that one was shown.
 func requested(result provisioning.Result, password string) *Response {
 	view := requestedView{
-		tenantView:  newTenantView(result.Tenant),
+		tenantView:  newTenantView(result.Tenant, usage.Usage{}),
 		OperationID: result.Operation.ID,
 		SIPPassword: password,
 		SecretShown: password == "" && result.SIPPassword != "",

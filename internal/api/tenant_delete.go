@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/tenantry/tenantry/internal/deprovisioning"
 	"github.com/tenantry/tenantry/internal/fault"
@@ -10,6 +11,7 @@ import (
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/usage"
 )
 
 // TenantDeleter is what DeleteTenant needs of a deprovisioning.Deleter.
@@ -46,7 +48,7 @@ type TenantRestorer interface {
 // RestoreTenant serves POST /tenants/{tenant_id}/restore. It answers 200 with the
 // tenant, which is what it was before it was to be deleted, and 409 unless it can
 // still be restored.
-func RestoreTenant(tenants TenantRestorer, records RecordFinder, hashKey func(context.Context) ([]byte, error)) Operation {
+func RestoreTenant(tenants TenantRestorer, usages UsageFinder, records RecordFinder, hashKey func(context.Context) ([]byte, error)) Operation {
 	return Operation{
 		Name:        "RestoreTenant",
 		Allow:       identity.Roles(identity.PlatformAdmin),
@@ -59,14 +61,20 @@ func RestoreTenant(tenants TenantRestorer, records RecordFinder, hashKey func(co
 			if err := faults.Err(); err != nil {
 				return nil, err
 			}
-			receipt := func(t tenant.Tenant) (*idempotency.Record, error) { return r.Receipt(restored(t)) }
+			used, err := usages.Usage(ctx, r.TenantID(), time.Now())
+			if err != nil {
+				return nil, err
+			}
+			receipt := func(t tenant.Tenant) (*idempotency.Record, error) { return r.Receipt(restored(t, used)) }
 			t, err := tenants.Restore(ctx, r.Caller, r.TenantID(), receipt)
 			if err != nil {
 				return nil, err
 			}
-			return restored(t), nil
+			return restored(t, used), nil
 		},
 	}
 }
 
-func restored(t tenant.Tenant) *Response { return OK(newTenantView(t)).WithVersion(t.Version) }
+func restored(t tenant.Tenant, used usage.Usage) *Response {
+	return OK(newTenantView(t, used)).WithVersion(t.Version)
+}

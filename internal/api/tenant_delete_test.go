@@ -101,7 +101,7 @@ func TestRestoreTenant(t *testing.T) {
 		"broken": {errBroken, asAdmin, "", 500, problemBody("internal", "Something failed that is ours to mend", 500, end)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			op := RestoreTenant(restoreFunc(func(deprovisioning.Receipt) (tenant.Tenant, error) { return newAcme(nil), test.err }), recorder{}, testKey)
+			op := RestoreTenant(restoreFunc(func(deprovisioning.Receipt) (tenant.Tenant, error) { return newAcme(nil), test.err }), noUse{}, recorder{}, testKey)
 			got := serve(t, op, sent{path: path, params: map[string]string{"tenant_id": acmeID}, caller: test.caller, body: test.body})
 			got.check(t, test.status, test.want)
 			if etag := got.Headers["etag"]; (etag == `"7"`) != (test.status == 200) {
@@ -123,7 +123,7 @@ func TestRestoreTenantOnce(t *testing.T) {
 			err = records.keep(record)
 		}
 		return newAcme(nil), err
-	}), records, testKey)
+	}), noUse{}, records, testKey)
 	for i := range 2 {
 		got := serve(t, op, sent{
 			path: "/tenants/" + acmeID + "/restore", params: map[string]string{"tenant_id": acmeID}, caller: asAdmin,

@@ -17,6 +17,7 @@ import (
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/usage"
 )
 
 const (
@@ -52,7 +53,7 @@ const acmeView = `{"id":"` + acmeID + `","name":"Acme","slug":"acme","status":"a
 	`"sip_enabled":false,"sip_domain":null,"sip_username":null,"recording_enabled":true,"recording_format":"mp4","analytics_enabled":true,` +
 	`"hipaa_enabled":false,"pci_enabled":false,"data_encryption_enabled":true,"retention_days":90,` +
 	`"webhook_url":null,"webhook_timeout_seconds":20,"isolation":"dedicated","database":null,"mongo_database":null,` +
-	`"schema_version":1,"monthly_usage_cents":0,"created_at":"2026-11-22T01:30:00.000Z","updated_at":"2026-11-22T01:30:00.000Z","purge_at":null`
+	`"schema_version":1,"created_at":"2026-11-22T01:30:00.000Z","updated_at":"2026-11-22T01:30:00.000Z","purge_at":null,"monthly_usage_cents":0`
 
 // oneTenant is a store of one tenant.
 type oneTenant struct{ tenant.Tenant }
@@ -78,6 +79,13 @@ func problemBody(kind fault.Kind, title string, status int, rest string) string 
 }
 
 const acmeEnd = `"instance":"/tenants/` + acmeID + `","request_id":"R1"`
+
+// noUse finds that nothing was used.
+type noUse struct{}
+
+func (noUse) Usage(context.Context, identity.TenantID, time.Time) (usage.Usage, error) {
+	return usage.Usage{}, nil
+}
 
 func TestGetTenant(t *testing.T) {
 	everything := newAcme(func(t *tenant.Tenant) {
@@ -119,7 +127,7 @@ func TestGetTenant(t *testing.T) {
 		"broken":      {newAcme(nil), asAdmin, "broken", 500, problemBody("internal", "Something failed that is ours to mend", 500, `"instance":"/tenants/broken","request_id":"R1"`)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := serve(t, GetTenant(&oneTenant{test.tenant}), sent{
+			got := serve(t, GetTenant(&oneTenant{test.tenant}, noUse{}), sent{
 				method: "GET", path: "/tenants/" + test.id, params: map[string]string{"tenant_id": test.id}, caller: test.caller,
 			})
 			got.check(t, test.status, test.want)
@@ -131,7 +139,7 @@ func TestGetTenant(t *testing.T) {
 }
 
 func TestGetTenantNotModified(t *testing.T) {
-	got := serve(t, GetTenant(&oneTenant{newAcme(nil)}), sent{
+	got := serve(t, GetTenant(&oneTenant{newAcme(nil)}, noUse{}), sent{
 		method: "GET", path: "/tenants/" + acmeID, params: map[string]string{"tenant_id": acmeID}, caller: asAgent, headers: map[string]string{"if-none-match": `"7"`},
 	})
 	got.check(t, 304, "")
@@ -167,7 +175,7 @@ func updateTenant(t *testing.T, before tenant.Tenant, s sent) (envelope, tenant.
 		s.method = "PATCH"
 	}
 	s.path, s.params = "/tenants/"+acmeID, map[string]string{"tenant_id": acmeID}
-	got := serve(t, UpdateTenant(tenant.NewService(store, vault), running), s)
+	got := serve(t, UpdateTenant(tenant.NewService(store, vault), noUse{}, running), s)
 	return got, store.Tenant, *vault.secrets
 }
 
@@ -210,7 +218,7 @@ func TestUpdateTenant(t *testing.T) {
 				`{"pointer":"#/limits/max_contacts","detail":"must not be null"},{"pointer":"#/name","detail":"must not be null"},`+
 				`{"pointer":"#/retention_days","detail":"must be an integer"},`+
 				`{"pointer":"#/country","detail":"cannot be changed"},{"pointer":"#/id","detail":"cannot be changed"},`+
-				`{"pointer":"#/monthly_usage_cents","detail":"cannot be changed"},{"pointer":"#/slug","detail":"cannot be changed"},`+
+				`{"pointer":"#/slug","detail":"cannot be changed"},`+
 				`{"pointer":"#/updated_at","detail":"cannot be changed"},`+
 				`{"pointer":"#/sip_password","detail":"must be 12 to 128 characters"},`+
 				`{"pointer":"#/status","detail":"must be active, inactive or suspended"},`+
@@ -295,7 +303,7 @@ func TestUpdateTenantNamesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store := &oneTenant{newAcme(func(t *tenant.Tenant) { t.Status = tenant.Provisioning })}
 			running := runningFunc(func() (operation.ID, error) { return "", test.err })
-			got := serve(t, UpdateTenant(tenant.NewService(store, noVault{}), running), sent{
+			got := serve(t, UpdateTenant(tenant.NewService(store, noVault{}), noUse{}, running), sent{
 				method: "PATCH", params: map[string]string{"tenant_id": acmeID}, caller: asOwner, body: `{"name":"New"}`,
 			})
 			if got.StatusCode != test.status || strings.Contains(got.Body, "operation_id") {
@@ -311,7 +319,7 @@ func TestPutWhatGetAnswered(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		before := drawTenant(rt)
 		params := map[string]string{"tenant_id": acmeID}
-		shown := serve(t, GetTenant(&oneTenant{before}), sent{method: "GET", params: params, caller: asAdmin})
+		shown := serve(t, GetTenant(&oneTenant{before}, noUse{}), sent{method: "GET", params: params, caller: asAdmin})
 		for _, caller := range []AuthorizerContext{asOwner, asAdmin} {
 			got, after, _ := updateTenant(t, before, sent{method: "PUT", caller: caller, body: shown.Body})
 			if got.StatusCode != 200 || got.Body != shown.Body || cmp.Diff(before, after) != "" {

@@ -35,6 +35,9 @@ var allowed = map[string][]string{
 	"work":           {"audit", "fault", "idempotency", "operation", "patch", "tenant"},
 	"provisioning":   {"audit", "fault", "idempotency", "identity", "operation", "patch", "tenant", "user", "work"},
 	"trail":          {"audit", "identity"},
+	"call":           {"agent", "audit", "conflict", "fault", "identity", "patch", "tenant"},
+	"usage":          {"audit", "conflict", "fault", "identity", "patch", "tenant"},
+	"stats":          {"call", "identity", "tenant", "usage"},
 	"sweep":          {"fault", "identity", "operation", "tenant", "user", "work"},
 	"deprovisioning": {"audit", "conflict", "fault", "idempotency", "identity", "operation", "sweep", "tenant", "user", "work"},
 	"account":        {"audit", "fault", "identity", "patch", "provisioning", "tenant", "user"},
@@ -42,7 +45,7 @@ var allowed = map[string][]string{
 	"impersonation":  {"audit", "fault", "idempotency", "identity", "opaque", "patch", "tenant", "user"},
 
 	// The edges.
-	"api":        {"account", "agent", "apikey", "audit", "deprovisioning", "fault", "idempotency", "identity", "impersonation", "operation", "page", "patch", "provisioning", "tenant", "trail", "user", "work"},
+	"api":        {"account", "agent", "apikey", "audit", "call", "deprovisioning", "fault", "idempotency", "identity", "impersonation", "operation", "page", "patch", "provisioning", "stats", "tenant", "trail", "usage", "user", "work"},
 	"authorizer": {"api", "apikey", "fault", "identity", "impersonation", "opaque", "token", "user"},
 	"task":       {"fault", "operation", "work"},
 	"trigger":    {"account", "fault", "identity", "provisioning"},
@@ -50,7 +53,7 @@ var allowed = map[string][]string{
 
 	// The adapters, which know no edge.
 	"cognito":  {"account", "fault", "identity", "provisioning", "sweep"},
-	"dynamo":   {"agent", "apikey", "audit", "directory", "fault", "idempotency", "identity", "impersonation", "opaque", "operation", "page", "provisioning", "sweep", "tenant", "user"},
+	"dynamo":   {"agent", "apikey", "audit", "call", "directory", "fault", "idempotency", "identity", "impersonation", "opaque", "operation", "page", "provisioning", "stats", "sweep", "tenant", "usage", "user"},
 	"signing":  {"audit"},
 	"secret":   {"operation", "provisioning", "tenant", "identity"},
 	"token":    {"fault", "identity"},

@@ -32,6 +32,7 @@ const (
 	TenantRestored        Action = "tenant.restored"
 	TenantPurging         Action = "tenant.purging"
 	TenantDeleted         Action = "tenant.deleted"
+	LimitReached          Action = "limit.reached" // 80 or 100 percent of it, for the first time in a month
 	OperationRetried      Action = "operation.retried"
 	OperationFailed       Action = "operation.failed"
 	SIPRotated            Action = "sip_credentials.rotated"

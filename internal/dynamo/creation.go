@@ -34,6 +34,7 @@ func (s *Tenants) creation(c provisioning.Creation) *transaction {
 	tx.receipt(c.Receipt)
 	tx.put(newTenantItem(t), fault.New(fault.Conflict, "there is a tenant %q already", t.ID))
 	tx.put(newCountersItem(t), errLost(t.ID, "counters"))
+	tx.put(newPlanItem(t, t.CreatedAt), errLost(t.ID, "plan"))
 	tx.put(reservationItem{key: slugKey(t.Slug), TenantID: t.ID}, fault.New(fault.SlugTaken, "the slug %q is taken", t.Slug))
 	tx.reserveSIPDomain(t)
 	if c.Owner != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -21,7 +22,7 @@ import (
 
 const (
 	maxBatchWrite = 25 // items that one request may write
-	deleteTries   = 3  // of which each meets calls that have ended since
+	deleteTries   = 50 // of which each meets calls that have ended since, or gives slots back
 )
 
 // errCallsLive says that a tenant cannot be deleted yet.
@@ -46,7 +47,11 @@ func (s *Tenants) Delete(ctx context.Context, before, after tenant.Tenant, o ope
 		if err := s.get(ctx, countersKey(after.ID), &counters); err != nil {
 			return err
 		}
-		if n := counters.ActiveCalls; n > 0 || attempt == deleteTries {
+		over, err := (&Calls{s.Table}).expireOf(ctx, after.ID, time.Now())
+		if err != nil {
+			return err
+		}
+		if n := counters.ActiveCalls; n > 0 && over == 0 || attempt == deleteTries {
 			return blocked(n)
 		}
 	}

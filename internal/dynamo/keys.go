@@ -12,6 +12,7 @@ import (
 	"github.com/tenantry/tenantry/internal/agent"
 	"github.com/tenantry/tenantry/internal/apikey"
 	"github.com/tenantry/tenantry/internal/audit"
+	"github.com/tenantry/tenantry/internal/call"
 	"github.com/tenantry/tenantry/internal/directory"
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
@@ -19,6 +20,7 @@ import (
 	"github.com/tenantry/tenantry/internal/opaque"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/usage"
 	"github.com/tenantry/tenantry/internal/user"
 )
 
@@ -30,6 +32,11 @@ import (
 //	operation running      TENANT#<id>                     OPERATION
 //	agent                  TENANT#<id>                     AGENT#<id>    where the tenant keeps what is its own
 //	page of its users      TENANT#<id>                     ROSTER#<page>
+//	call                   TENANT#<id>                     CALL#<id>
+//	its calls of a day     TENANT#<id>                     DAY#<yyyy-mm-dd>
+//	its use in a month     TENANT#<id>                     USAGE#<yyyy-mm>
+//	plan that it got       TENANT#<id>                     PLAN#<time>
+//	usage events seen      SEEN#<tenant id>#<minute>#<source>  <page>
 //	slug                   SLUG#<slug>                     SLUG          reserves the slug
 //	e-mail                 EMAIL#<folded e-mail>           EMAIL         reserves the e-mail
 //	SIP domain             SIPDOMAIN#<domain>              SIPDOMAIN     reserves the domain
@@ -72,14 +79,39 @@ func userKey(id identity.UserID) key       { return key{"USER#" + string(id), "U
 func operationKey(id operation.ID) key     { return key{"OPERATION#" + string(id), "OPERATION"} }
 func rejectedKey(id identity.UserID) key   { return key{"ACCOUNT#" + string(id), "ACCOUNT"} }
 
-// How the sort keys of a tenant's agents begin, and those of the pages of its users.
+// How the sort keys of what belongs to a tenant begin.
 const (
 	agentsOf = "AGENT#"
-	rosterOf = "ROSTER#"
+	rosterOf = "ROSTER#" // the pages of its users
+	callsOf  = "CALL#"
+	daysOf   = "DAY#"
+	monthsOf = "USAGE#"
+	plansOf  = "PLAN#"
 )
 
 func agentKey(tenantID identity.TenantID, id agent.ID) key {
 	return key{"TENANT#" + string(tenantID), agentsOf + string(id)}
+}
+
+func callKey(tenantID identity.TenantID, id call.ID) key {
+	return key{"TENANT#" + string(tenantID), callsOf + string(id)}
+}
+
+func dayKey(id identity.TenantID, day string) key {
+	return key{"TENANT#" + string(id), daysOf + day}
+}
+
+func monthKey(id identity.TenantID, month usage.Month) key {
+	return key{"TENANT#" + string(id), monthsOf + string(month)}
+}
+
+func planKey(id identity.TenantID, since time.Time) key {
+	return key{"TENANT#" + string(id), plansOf + sortable(since)}
+}
+
+// seenKey is where events of a source and minute are that were counted.
+func seenKey(id identity.TenantID, p usage.Page, page int) key {
+	return key{"SEEN#" + string(id) + "#" + strconv.FormatInt(p.Minute, 10) + "#" + p.Source, fmt.Sprintf("%04d", page)}
 }
 
 func apiKeyKey(hash opaque.Hash) key { return key{"KEY#" + string(hash), "KEY"} }
@@ -200,6 +232,7 @@ func auditHour(t time.Time) string { return "AUDIT#" + t.UTC().Format("2006-01-0
 // partition.
 func usersOf(id identity.TenantID) string      { return "TENANT#" + string(id) + "#USER" }
 func operationsOf(id identity.TenantID) string { return "TENANT#" + string(id) + "#OPERATION" }
+func liveCallsOf(id identity.TenantID) string  { return "TENANT#" + string(id) + "#CALL" }
 
 // The platform's own lists in the index tenant.
 const (
@@ -217,6 +250,7 @@ const (
 	dueAccount   = "account"
 	dueAudit     = "audit"
 	dueInvited   = "invitation"
+	dueCall      = "call"
 )
 
 func dueKey(kind string, shard int) string { return "DUE#" + kind + "#" + strconv.Itoa(shard) }

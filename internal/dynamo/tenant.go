@@ -10,6 +10,7 @@ import (
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/usage"
 )
 
 // Tenants is a tenant.Store.
@@ -56,6 +57,9 @@ func (s *Tenants) UpdateOnce(ctx context.Context, before, after tenant.Tenant, r
 func (tx *transaction) replaceTenant(before, after tenant.Tenant) {
 	tx.replace(newTenantItem(after), before.Version, fault.New(fault.Conflict, "the tenant was changed by another request meanwhile"))
 	tx.countMoved(before, after)
+	if after.BillingPlan != before.BillingPlan {
+		tx.put(newPlanItem(after, after.UpdatedAt), errLost(after.ID, "plan"))
+	}
 	tx.moveSIPDomain(before, after)
 	if after.Status == tenant.Deleted {
 		tx.removeRemains(before)
@@ -87,12 +91,14 @@ func (tx *transaction) updateCounters(before, after tenant.Tenant) {
 	v := map[string]any{
 		":s": after.Status, ":calls": after.MaxConcurrentCalls,
 		":monthly": after.MonthlyCallLimit, ":agents": after.Limits.MaxAgents,
+		":contacts": after.Limits.MaxContacts, ":messages": after.Limits.MaxMessagesMonth,
 	}
 	if after.Status == tenant.Deleting {
 		condition, unmet, v[":none"] = "active_calls = :none", errCallsLive, 0
 	}
 	tx.updateIf(countersKey(after.ID),
-		"SET #s = :s, max_concurrent_calls = :calls, monthly_call_limit = :monthly, max_agents = :agents",
+		"SET #s = :s, max_concurrent_calls = :calls, monthly_call_limit = :monthly, max_agents = :agents, "+
+			"max_contacts = :contacts, max_messages_month = :messages",
 		condition, v, map[string]string{"#s": "status"}, unmet)
 }
 
@@ -264,12 +270,33 @@ type countersItem struct {
 	MaxConcurrentCalls int           `dynamodbav:"max_concurrent_calls"`
 	MonthlyCallLimit   int           `dynamodbav:"monthly_call_limit"`
 	MaxAgents          int           `dynamodbav:"max_agents"`
+	MaxContacts        int           `dynamodbav:"max_contacts"`
+	MaxMessagesMonth   int           `dynamodbav:"max_messages_month"`
+
+	// The calls that were started in a month, and the threshold of their limit that
+	// was told of in it.
+	CallsMonth usage.Month     `dynamodbav:"calls_month"`
+	MonthCalls int             `dynamodbav:"month_calls"`
+	CallsTold  usage.Threshold `dynamodbav:"calls_told"`
+	// How many calls were live at once in an hour.
+	CallsHour string `dynamodbav:"calls_hour"`
+	HourPeak  int    `dynamodbav:"hour_peak"`
+
+	Contacts      int64           `dynamodbav:"contacts"`
+	ContactsMonth usage.Month     `dynamodbav:"contacts_month"`
+	ContactsTold  usage.Threshold `dynamodbav:"contacts_told"`
+	// Copies of the sums of a month, so that one item tells what a tenant uses.
+	UsageMonth  usage.Month `dynamodbav:"usage_month"`
+	Messages    int64       `dynamodbav:"messages"`
+	CallMinutes int64       `dynamodbav:"call_minutes"`
+	Tenths      int64       `dynamodbav:"tenths"`
 }
 
 func newCountersItem(t tenant.Tenant) countersItem {
 	item := countersItem{
 		key: countersKey(t.ID), Status: t.Status,
 		MaxConcurrentCalls: t.MaxConcurrentCalls, MonthlyCallLimit: t.MonthlyCallLimit, MaxAgents: t.Limits.MaxAgents,
+		MaxContacts: t.Limits.MaxContacts, MaxMessagesMonth: t.Limits.MaxMessagesMonth,
 	}
 	if t.OwnerID != nil {
 		item.Users, item.Owners = 1, 1

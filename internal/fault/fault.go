@@ -55,6 +55,7 @@ const (
 	DeleteBlocked      Kind = "delete-blocked"       // the tenant is in use
 	LastOwner          Kind = "last-owner"           // the tenant would be left without an owner
 	RotationOverlap    Kind = "rotation-overlap"     // the password before the present one is still valid
+	CallEnded          Kind = "call-ended"           // an id of a call is used once
 	Stale              Kind = "stale"                // the version named is not the present one
 
 	QuotaExceeded   Kind = "quota-exceeded"
@@ -166,7 +167,7 @@ var kinds = []Kind{
 	UserNotConfirmed, UserDisabled, ImpersonationDenied, NewPasswordRequired,
 	NotFound, MethodNotAllowed,
 	Conflict, SlugTaken, EmailTaken, UsernameTaken, SIPDomainTaken,
-	OperationRunning, OperationNotFailed, IllegalTransition, DeleteBlocked, LastOwner, RotationOverlap, Stale,
+	OperationRunning, OperationNotFailed, IllegalTransition, DeleteBlocked, LastOwner, RotationOverlap, CallEnded, Stale,
 	QuotaExceeded, TooManyRequests,
 }
 

@@ -1,0 +1,18 @@
+// Command tenant-stats serves GET /tenants/{tenant_id}/stats.
+package main
+
+import (
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/tenantry/tenantry/internal/api"
+	"github.com/tenantry/tenantry/internal/boot"
+	"github.com/tenantry/tenantry/internal/dynamo"
+)
+
+func main() { boot.HTTP(wire) }
+
+func wire(cfg aws.Config, env *boot.Env) api.Operation {
+	table := dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME"))
+	return api.GetTenantStats(dynamo.NewStats(table), dynamo.NewTenants(table)).Guarded(dynamo.NewImpersonations(table))
+}

@@ -1,0 +1,333 @@
+package dynamo
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/tenantry/tenantry/internal/agent"
+	"github.com/tenantry/tenantry/internal/audit"
+	"github.com/tenantry/tenantry/internal/call"
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/page"
+	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/usage"
+)
+
+const (
+	expiredAtOnce = 24 // leases that one transaction gives back
+	countTries    = 40 // for a count that others change all the time
+	countBackoff  = 60 * time.Millisecond
+)
+
+// errMoved says that a call is not as it was read.
+var errMoved = fault.New(fault.Conflict, "the call was changed by another request meanwhile")
+
+// errBusy says that others were always first.
+var errBusy = errors.New("the calls of the tenant change too fast to be counted")
+
+// Calls is a call.Store. Every call of a tenant is in the table that tenants
+// share. Calls that hold a slot are counted in the tenant's counters, and are in
+// the indexes tenant and due, by the end of their lease.
+type Calls struct{ *Table }
+
+// NewCalls returns the calls kept in table.
+func NewCalls(table *Table) *Calls { return &Calls{table} }
+
+// Get returns a call as it is now, or fault.NotFound.
+func (s *Calls) Get(ctx context.Context, tenantID identity.TenantID, id call.ID) (call.Call, error) {
+	var item callItem
+	err := s.get(ctx, callKey(tenantID, id), &item)
+	if errors.Is(err, errNoItem) || err == nil && item.ExpiresAt <= time.Now().Unix() {
+		return call.Call{}, call.NotFound(id)
+	}
+	return item.call(), err
+}
+
+// Take adds a live call. A tenant that has no slot left gets back those whose
+// leases are over.
+func (s *Calls) Take(ctx context.Context, t tenant.Tenant, c call.Call, o audit.Origin) error {
+	for range countTries {
+		var counters countersItem
+		if err := s.get(ctx, countersKey(t.ID), &counters); err != nil {
+			return fmt.Errorf("count the calls of tenant %s: %w", t.ID, err)
+		}
+		if counters.Status != t.Status {
+			return fault.New(fault.Conflict, "the tenant was changed by another request meanwhile")
+		}
+		full := counters.full(c)
+		if full == nil {
+			if err := s.take(ctx, counters, c, o); !errors.Is(err, errUncounted) {
+				return err
+			}
+		} else if err := s.makeRoom(ctx, c, full); err != nil {
+			return err
+		}
+		if err := sleep(ctx, rand.N(countBackoff)); err != nil { //nolint:gosec // spreads attempts, keeps no secret
+			return err
+		}
+	}
+	return errBusy
+}
+
+// take makes the transaction of a start. It fails with errUncounted if the
+// counters are not as they were read in what matters.
+func (s *Calls) take(ctx context.Context, counters countersItem, c call.Call, o audit.Origin) error {
+	days := dayEdits{}
+	day := days.of(c.StartedAt)
+	day.add("calls", 1)
+	day.set("last_call_at", c.StartedAt)
+	count, told := counters.take(c.StartedAt, days)
+	tx := s.begin()
+	tx.put(newCallItem(c), call.ErrKnown)
+	tx.edit(countersKey(c.TenantID), count, errUncounted)
+	tx.editDays(c.TenantID, days)
+	if told != nil {
+		tx.record(usage.Told(o, c.TenantID, "monthly_call_limit", told.threshold, told.calls, int64(counters.MonthlyCallLimit)))
+	}
+	return tx.run(ctx)
+}
+
+// full returns why a tenant cannot have another call, or nil.
+func (i countersItem) full(c call.Call) error {
+	quota := func(name string, limit, used int, resets *time.Time, after time.Duration) error {
+		return &fault.Error{
+			Kind:       fault.QuotaExceeded,
+			Detail:     "the tenant has as many calls as it may have",
+			Members:    map[string]any{"quota": name, "limit": limit, "used": used, "resets_at": resets},
+			RetryAfter: after,
+		}
+	}
+	month := usage.MonthOf(c.StartedAt)
+	if calls := i.callsIn(month); calls >= i.MonthlyCallLimit {
+		ends := month.Ends()
+		return quota("monthly_call_limit", i.MonthlyCallLimit, calls, &ends, ends.Sub(c.StartedAt))
+	}
+	if i.ActiveCalls >= i.MaxConcurrentCalls {
+		return quota("max_concurrent_calls", i.MaxConcurrentCalls, i.ActiveCalls, nil, time.Second)
+	}
+	return nil
+}
+
+// makeRoom gives slots back whose leases are over. It fails with full if there are
+// none, and with call.ErrKnown if the call has a slot already.
+func (s *Calls) makeRoom(ctx context.Context, c call.Call, full error) error {
+	_, err := s.Get(ctx, c.TenantID, c.ID)
+	if err == nil {
+		return call.ErrKnown
+	}
+	if !errors.Is(err, fault.NotFound) {
+		return err
+	}
+	n, err := s.expireOf(ctx, c.TenantID, c.StartedAt)
+	if err == nil && n == 0 {
+		return full
+	}
+	return err
+}
+
+// expireOf gives back slots of a tenant whose leases were over at a time, at most
+// as many as one transaction can. It returns how many it found.
+func (s *Calls) expireOf(ctx context.Context, id identity.TenantID, at time.Time) (int, error) {
+	in := dynamodb.QueryInput{IndexName: new("tenant"), KeyConditionExpression: new("of_tenant = :of AND of_tenant_sort <= :now")}
+	items, _, err := queryOnce[callItem](ctx, s.Table, in, map[string]any{":of": liveCallsOf(id), ":now": sortable(at)}, expiredAtOnce)
+	if err != nil {
+		return 0, fmt.Errorf("find the leases of tenant %s that are over: %w", id, err)
+	}
+	var over []call.Call
+	for _, item := range items {
+		over = append(over, item.call())
+	}
+	return len(over), s.expire(ctx, id, over, at)
+}
+
+// ExpireDue gives back all slots whose leases were over at a time.
+func (s *Calls) ExpireDue(ctx context.Context, at time.Time) error {
+	over := map[identity.TenantID][]call.Call{}
+	err := (&Due{s.Table}).due(ctx, dueCall, at, func(k key) error {
+		var item callItem
+		err := s.get(ctx, k, &item)
+		if errors.Is(err, errNoItem) {
+			return nil
+		}
+		if c := item.call(); err == nil && c.State == call.Live && !c.Holds(at) {
+			over[c.TenantID] = append(over[c.TenantID], c)
+		}
+		return err
+	})
+	errs := []error{err}
+	for id, calls := range over {
+		for some := range slices.Chunk(calls, expiredAtOnce) {
+			errs = append(errs, s.expire(ctx, id, some, at))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// expire gives back the slots of calls of one tenant whose leases are over. One
+// that was renewed or ended meanwhile stays as it is.
+func (s *Calls) expire(ctx context.Context, id identity.TenantID, over []call.Call, at time.Time) error {
+	if len(over) == 0 {
+		return nil
+	}
+	err := s.giveBack(ctx, id, at, len(over), func(tx *transaction, _ dayEdits) {
+		for _, c := range over {
+			tx.edit(callKey(id, c.ID), giveUp(c, call.Expired), errMoved)
+		}
+	})
+	if !errors.Is(err, errMoved) || len(over) == 1 {
+		return ignore(err, errMoved)
+	}
+	var errs []error
+	for i := range over {
+		errs = append(errs, s.expire(ctx, id, over[i:i+1], at))
+	}
+	return errors.Join(errs...)
+}
+
+// ignore returns err, or nil if it is the one that does not matter.
+func ignore(err, harmless error) error {
+	if errors.Is(err, harmless) {
+		return nil
+	}
+	return err
+}
+
+// giveBack counts n calls less in the transaction that f adds the other writes to.
+func (s *Calls) giveBack(ctx context.Context, id identity.TenantID, at time.Time, n int, f func(*transaction, dayEdits)) error {
+	for range countTries {
+		tx, days := s.begin(), dayEdits{}
+		f(tx, days)
+		if n > 0 {
+			var counters countersItem
+			if err := s.get(ctx, countersKey(id), &counters); err != nil {
+				return fmt.Errorf("count the calls of tenant %s: %w", id, err)
+			}
+			tx.edit(countersKey(id), counters.giveBack(n, at, days), errUncounted)
+		}
+		tx.editDays(id, days)
+		if err := tx.run(ctx); !errors.Is(err, errUncounted) {
+			return err
+		}
+		if err := sleep(ctx, rand.N(countBackoff)); err != nil { //nolint:gosec // spreads attempts, keeps no secret
+			return err
+		}
+	}
+	return errBusy
+}
+
+// giveUp is the edit of a call that holds no slot from then on.
+func giveUp(c call.Call, state call.State) *edit {
+	e := &edit{}
+	e.require("state", "=", call.Live)
+	e.require("lease_until", "=", sortable(c.ExpiresAt))
+	e.set("state", state)
+	for _, index := range []string{"of_tenant", "of_tenant_sort", "due", "due_at"} {
+		e.remove(index)
+	}
+	return e
+}
+
+// Renew moves the end of a call's lease.
+func (s *Calls) Renew(ctx context.Context, before, after call.Call) error {
+	e, item := &edit{}, newCallItem(after)
+	e.require("state", "=", call.Live)
+	e.require("lease_until", "=", sortable(before.ExpiresAt))
+	e.set("lease_seconds", item.LeaseSeconds)
+	e.set("lease_until", item.LeaseUntil)
+	e.set("of_tenant_sort", item.OfTenantSort)
+	e.set("due_at", item.DueAt)
+	e.set("expires_at", item.ExpiresAt)
+	tx := s.begin()
+	tx.edit(callKey(before.TenantID, before.ID), e, errMoved)
+	return tx.run(ctx)
+}
+
+// End ends a call, and counts what is told of it with the day on which it began.
+func (s *Calls) End(ctx context.Context, before call.Call, r call.Report, at time.Time) error {
+	e, held := &edit{}, 0
+	if before.State == call.Live {
+		e, held = giveUp(before, call.Ended), 1
+	} else {
+		e.require("state", "=", before.State)
+	}
+	e.require("told", "=", false)
+	e.set("told", true)
+	e.set("ended_at", at)
+	return s.giveBack(ctx, before.TenantID, at, held, func(tx *transaction, days dayEdits) {
+		tx.edit(callKey(before.TenantID, before.ID), e, errMoved)
+		days.of(before.StartedAt).report(r)
+	})
+}
+
+// List returns a part of the calls of a tenant that hold a slot, newest first. The
+// index that it reads is a little behind. There are at most as many as a tenant
+// may have at once, so all of them are read, to keep the order in which they
+// began: renewing a call does not move it.
+func (s *Calls) List(ctx context.Context, id identity.TenantID, w page.Window) (page.Page[call.Call], error) {
+	var p page.Page[call.Call]
+	in := dynamodb.QueryInput{IndexName: new("tenant"), KeyConditionExpression: new("of_tenant = :of AND of_tenant_sort > :now")}
+	v := map[string]any{":of": liveCallsOf(id), ":now": sortable(time.Now())}
+	items, err := query[callItem](ctx, s.Table, in, v, math.MaxInt)
+	if err != nil {
+		return p, fmt.Errorf("list the calls of tenant %s: %w", id, err)
+	}
+	for _, item := range items {
+		after := page.Position(inTime(item.StartedAt, string(item.id())))
+		if w.From == "" || after < w.From {
+			p.Entries = append(p.Entries, page.Entry[call.Call]{Value: item.call(), After: after})
+		}
+	}
+	slices.SortFunc(p.Entries, func(a, b page.Entry[call.Call]) int { return cmp.Compare(b.After, a.After) })
+	if len(p.Entries) > w.Limit {
+		p.Entries = p.Entries[:w.Limit]
+		p.Next = p.Entries[w.Limit-1].After
+	}
+	return p, nil
+}
+
+// A callItem is a call as it is stored. Only while it is live is it in the indexes
+// tenant and due.
+type callItem struct {
+	key
+	State        call.State `dynamodbav:"state"`
+	AgentID      *agent.ID  `dynamodbav:"agent_id,omitempty"`
+	StartedAt    time.Time  `dynamodbav:"started_at"`
+	EndedAt      *time.Time `dynamodbav:"ended_at,omitempty"`
+	LeaseSeconds int        `dynamodbav:"lease_seconds"`
+	LeaseUntil   string     `dynamodbav:"lease_until"`
+	Told         bool       `dynamodbav:"told"`
+	OfTenant     string     `dynamodbav:"of_tenant,omitempty"`
+	OfTenantSort string     `dynamodbav:"of_tenant_sort,omitempty"`
+	Due          string     `dynamodbav:"due,omitempty"`
+	DueAt        string     `dynamodbav:"due_at,omitempty"`
+	ExpiresAt    int64      `dynamodbav:"expires_at"`
+}
+
+// newCallItem returns the item of a call that is live.
+func newCallItem(c call.Call) callItem {
+	return callItem{
+		key: callKey(c.TenantID, c.ID), State: c.State, AgentID: c.AgentID, StartedAt: c.StartedAt,
+		LeaseSeconds: int(c.Lease.Seconds()), LeaseUntil: sortable(c.ExpiresAt),
+		OfTenant: liveCallsOf(c.TenantID), OfTenantSort: inTime(c.ExpiresAt, string(c.ID)),
+		Due: dueKey(dueCall, shardOf(string(c.ID))), DueAt: sortable(c.ExpiresAt),
+		ExpiresAt: c.ExpiresAt.Add(call.Kept).Unix(),
+	}
+}
+
+func (i callItem) id() call.ID { return call.ID(i.SK[len(callsOf):]) }
+
+func (i callItem) call() call.Call {
+	return call.Call{
+		ID: i.id(), TenantID: identity.TenantID(i.name()), AgentID: i.AgentID, State: i.State, StartedAt: i.StartedAt,
+		Lease: time.Duration(i.LeaseSeconds) * time.Second, ExpiresAt: timeOf(i.LeaseUntil), Told: i.Told,
+	}
+}

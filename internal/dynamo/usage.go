@@ -1,0 +1,243 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/usage"
+)
+
+const (
+	// openPage is how many hashes are on a page that takes more: so many that it is
+	// written as one unit (1 KiB) beside its key.
+	openPage = 40
+	// seenFor is how long events are remembered: longer than they are taken.
+	seenFor = usage.MaxAge + 24*time.Hour
+)
+
+// Usage is a usage.Store. Beside what it counts it remembers each event by a hash,
+// on pages of a source and minute.
+type Usage struct{ *Table }
+
+// NewUsage returns the use that is counted in table.
+func NewUsage(table *Table) *Usage { return &Usage{table} }
+
+// opened is what an account was when it was read.
+type opened struct {
+	counters countersItem
+	months   map[usage.Month]monthItem
+	last     map[usage.Page]seenItem
+}
+
+// Open reads the account of a tenant.
+func (s *Usage) Open(ctx context.Context, id identity.TenantID, pages []usage.Page, months []usage.Month, since time.Time) (usage.Account, error) {
+	read := opened{months: map[usage.Month]monthItem{}, last: map[usage.Page]seenItem{}}
+	a := usage.Account{TenantID: id, Months: map[usage.Month]usage.MonthSums{}, Seen: map[usage.Page]map[usage.Hash]bool{}}
+	found := make([][]seenItem, len(pages))
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxParallel)
+	group.Go(func() error { return s.get(gctx, countersKey(id), &read.counters) })
+	group.Go(func() (err error) {
+		a.Plans, err = s.plans(gctx, id, since)
+		return err
+	})
+	var sums []monthItem
+	group.Go(func() (err error) {
+		var keys []key
+		for _, month := range months {
+			keys = append(keys, monthKey(id, month))
+		}
+		sums, err = batchGet[monthItem](gctx, s.Table, keys, "")
+		return err
+	})
+	for i, p := range pages {
+		group.Go(func() (err error) {
+			found[i], err = s.seen(gctx, id, p)
+			return err
+		})
+	}
+	err := group.Wait()
+	switch {
+	case errors.Is(err, errNoItem), err == nil && !counts(read.counters.Status):
+		return a, tenant.NotFound(id)
+	case err != nil:
+		return a, fmt.Errorf("open the account of tenant %s: %w", id, err)
+	}
+	for _, item := range sums {
+		read.months[item.month()] = item
+		a.Months[item.month()] = item.sums()
+	}
+	for i, p := range pages {
+		a.Seen[p] = map[usage.Hash]bool{}
+		for _, item := range found[i] {
+			for hash := range slices.Chunk(item.Hashes, len(usage.Hash{})) {
+				a.Seen[p][usage.Hash(hash)] = true
+			}
+			read.last[p] = item
+		}
+	}
+	a.Limits = usage.Limits{Contacts: int64(read.counters.MaxContacts), MessagesMonth: int64(read.counters.MaxMessagesMonth)}
+	a.Contacts = read.counters.Contacts
+	a.Contacted = usage.Period{Month: read.counters.ContactsMonth, Told: read.counters.ContactsTold}
+	a.Read = read
+	return a, nil
+}
+
+// counts reports whether the use of a tenant with a status is counted. What it used
+// before it was deleted is, until it is taken apart.
+func counts(s tenant.Status) bool { return s != tenant.Purging && s != tenant.Deleted }
+
+// plans returns the plans that a tenant had since a time.
+func (s *Usage) plans(ctx context.Context, id identity.TenantID, since time.Time) ([]usage.PlanChange, error) {
+	in := dynamodb.QueryInput{
+		KeyConditionExpression: new("pk = :pk AND begins_with(sk, :plans)"),
+		ConsistentRead:         new(true),
+		ScanIndexForward:       new(false),
+	}
+	v := map[string]any{":pk": tenantKey(id).PK, ":plans": plansOf}
+	var changes []usage.PlanChange
+	for {
+		items, last, err := queryFrom[planItem](ctx, s.Table, in, v, maxPlans)
+		if err != nil {
+			return nil, err
+		}
+		for _, item := range items {
+			c := item.change()
+			changes = append(changes, c)
+			if !c.Since.After(since) {
+				last = nil
+				break
+			}
+		}
+		if last == nil {
+			slices.Reverse(changes)
+			return changes, nil
+		}
+		in.ExclusiveStartKey = last
+	}
+}
+
+// maxPlans is how many plans one request reads. A tenant seldom changes its plan.
+const maxPlans = 4
+
+// seen returns the pages of a source and minute, in their order.
+func (s *Usage) seen(ctx context.Context, id identity.TenantID, p usage.Page) ([]seenItem, error) {
+	in := dynamodb.QueryInput{KeyConditionExpression: new("pk = :pk"), ConsistentRead: new(true)}
+	return query[seenItem](ctx, s.Table, in, map[string]any{":pk": seenKey(id, p, 0).PK}, math.MaxInt)
+}
+
+// Save writes what events change, if the account is as it was read.
+func (s *Usage) Save(ctx context.Context, before usage.Account, e usage.Entry) error {
+	read, ok := before.Read.(opened)
+	if !ok {
+		return errors.New("the account was not read by this store")
+	}
+	changed := fault.New(fault.Conflict, "the use of the tenant was counted by another request meanwhile")
+	tx := s.begin()
+	for p, hashes := range e.New {
+		last, ok := read.last[p]
+		item := nextPage(before.TenantID, p, last, ok, hashes)
+		tx.write(item, "attribute_not_exists(pk) OR version = :before", map[string]any{":before": item.Version - 1}, changed)
+	}
+	for month, sums := range e.Months {
+		item := newMonthItem(before.TenantID, month, sums, read.months[month].Version+1)
+		tx.write(item, "attribute_not_exists(pk) OR version = :before", map[string]any{":before": item.Version - 1}, changed)
+	}
+	tx.edit(countersKey(before.TenantID), read.counters.use(e), changed)
+	tx.record(e.Records...)
+	return tx.run(ctx)
+}
+
+// use is the edit that keeps what the counters tell of a tenant's use.
+func (i countersItem) use(entry usage.Entry) *edit {
+	e := &edit{}
+	e.require("status", "=", i.Status)
+	e.require("contacts", "=", i.Contacts)
+	e.set("contacts", entry.Contacts)
+	e.set("contacts_month", entry.Contacted.Month)
+	e.set("contacts_told", entry.Contacted.Told)
+	latest := slices.Max(slices.Collect(maps.Keys(entry.Months)))
+	if latest >= i.UsageMonth {
+		e.require("usage_month", "=", i.UsageMonth)
+		sums := entry.Months[latest]
+		e.set("usage_month", latest)
+		e.set("messages", sums.Messages)
+		e.set("call_minutes", sums.CallMinutes)
+		e.set("tenths", sums.Tenths)
+	}
+	return e
+}
+
+// A seenItem is a page of the hashes of events.
+type seenItem struct {
+	key
+	Hashes    []byte `dynamodbav:"hashes"`
+	Page      int    `dynamodbav:"page"`
+	Version   int64  `dynamodbav:"version"`
+	ExpiresAt int64  `dynamodbav:"expires_at"`
+}
+
+// nextPage returns the page that holds more hashes: the last with them, or one
+// behind it.
+func nextPage(id identity.TenantID, p usage.Page, last seenItem, known bool, hashes []usage.Hash) seenItem {
+	size := len(usage.Hash{})
+	item := last
+	if !known || len(last.Hashes)/size+len(hashes) > openPage {
+		item = seenItem{ExpiresAt: time.Unix(p.Minute*60, 0).Add(seenFor).Unix()}
+		if known {
+			item.Page = last.Page + 1
+		}
+		item.key = seenKey(id, p, item.Page)
+	}
+	item.Hashes = slices.Clone(item.Hashes)
+	for _, hash := range hashes {
+		item.Hashes = append(item.Hashes, hash[:]...)
+	}
+	item.Version++
+	return item
+}
+
+// A monthItem is the sums of what a tenant used in a month.
+type monthItem struct {
+	key
+	Messages    int64           `dynamodbav:"messages"`
+	CallMinutes int64           `dynamodbav:"call_minutes"`
+	Tenths      int64           `dynamodbav:"tenths"`
+	Told        usage.Threshold `dynamodbav:"told"`
+	Version     int64           `dynamodbav:"version"`
+}
+
+func newMonthItem(id identity.TenantID, month usage.Month, s usage.MonthSums, version int64) monthItem {
+	return monthItem{monthKey(id, month), s.Messages, s.CallMinutes, s.Tenths, s.Told, version}
+}
+
+func (i monthItem) month() usage.Month { return usage.Month(i.SK[len(monthsOf):]) }
+
+func (i monthItem) sums() usage.MonthSums {
+	return usage.MonthSums{Sums: usage.Sums{Messages: i.Messages, CallMinutes: i.CallMinutes, Tenths: i.Tenths}, Told: i.Told}
+}
+
+// A planItem is a plan that a tenant got.
+type planItem struct {
+	key
+	Plan tenant.PlanName `dynamodbav:"plan"`
+}
+
+func newPlanItem(t tenant.Tenant, since time.Time) planItem {
+	return planItem{planKey(t.ID, since), t.BillingPlan}
+}
+
+func (i planItem) change() usage.PlanChange {
+	return usage.PlanChange{Plan: i.Plan, Since: timeOf(i.SK[len(plansOf):])}
+}
