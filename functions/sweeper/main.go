@@ -40,6 +40,7 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 		Operations: operations,
 		Tenants:    tenants,
 		Accounts:   users,
+		Calls:      dynamo.NewCalls(table),
 		Directory:  directory,
 		Vault:      vault,
 		Inventory:  secret.NewInventory(secrets, stack),

@@ -71,8 +71,14 @@ func (s *Service) Start(ctx context.Context, c identity.Caller, id identity.Tena
 		call, started, err = s.start(ctx, c, id, d, unread)
 		return call, err
 	})
+	if errors.Is(err, errNotMade) {
+		err = fault.Wrap(err, fault.Conflict, "the tenant could not be provisioned; a platform admin can retry its operation")
+	}
 	return call, started, err
 }
+
+// errNotMade says that a tenant was never made. That does not pass by itself.
+var errNotMade = errors.New("the provisioning of the tenant failed")
 
 func (s *Service) start(ctx context.Context, c identity.Caller, id identity.TenantID, d Draft, unread fault.Fields) (Call, bool, error) {
 	t, err := s.tenants.Get(ctx, id)
@@ -81,6 +87,9 @@ func (s *Service) start(ctx context.Context, c identity.Caller, id identity.Tena
 	}
 	if err := t.AdmitWriter(c); err != nil {
 		return Call{}, false, err
+	}
+	if t.Status == tenant.Failed {
+		return Call{}, false, errNotMade
 	}
 	faults := unread.And(d.faults())
 	unknown, err := s.agentFaults(ctx, t, d.AgentID.Value)

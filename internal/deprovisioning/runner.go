@@ -15,13 +15,14 @@ import (
 const (
 	stepBegin       = "begin"
 	stepAgents      = "agents"
+	stepUsage       = "usage"
 	stepCredentials = "credentials"
 	stepAccounts    = "accounts"
 	stepDatabase    = "database"
 	stepFinish      = "finish"
 )
 
-var stepNames = []string{stepBegin, stepAgents, stepCredentials, stepAccounts, stepDatabase, stepFinish}
+var stepNames = []string{stepBegin, stepAgents, stepUsage, stepCredentials, stepAccounts, stepDatabase, stepFinish}
 
 // A Runner runs deprovisionings: it begins and ends them. There is no way back
 // once they have begun.

@@ -38,6 +38,26 @@ func (s agentStep) Apply(ctx context.Context, o operation.Operation, t tenant.Te
 	return s.agents.RemoveAgents(ctx, t.ID, work.Origin(o).Did(audit.TenantAgentsRemoved, t.ID, tenant.Target(t.ID)))
 }
 
+// UseRemover removes what tenants used.
+type UseRemover interface {
+	// RemoveUse removes what a tenant used, its calls and what was counted of them.
+	// It fails with operation.ErrNotReady if there is more left. Doing it again
+	// changes nothing.
+	RemoveUse(ctx context.Context, id identity.TenantID) error
+}
+
+// Usage is the step that removes a tenant's calls and what it used. From its
+// beginning on nothing is counted for the tenant any more.
+func Usage(use UseRemover) work.Step { return usageStep{use} }
+
+type usageStep struct{ use UseRemover }
+
+func (usageStep) Name() string { return stepUsage }
+
+func (s usageStep) Apply(ctx context.Context, _ operation.Operation, t tenant.Tenant) error {
+	return s.use.RemoveUse(ctx, t.ID)
+}
+
 // Provisions finds the operations that made tenants.
 type Provisions interface {
 	// Provisions returns those of a tenant. It fails with operation.ErrNotReady

@@ -137,8 +137,9 @@ func (s *Calls) makeRoom(ctx context.Context, c call.Call, full error) error {
 // expireOf gives back slots of a tenant whose leases were over at a time, at most
 // as many as one transaction can. It returns how many it found.
 func (s *Calls) expireOf(ctx context.Context, id identity.TenantID, at time.Time) (int, error) {
-	in := dynamodb.QueryInput{IndexName: new("tenant"), KeyConditionExpression: new("of_tenant = :of AND of_tenant_sort <= :now")}
-	items, _, err := queryOnce[callItem](ctx, s.Table, in, map[string]any{":of": liveCallsOf(id), ":now": sortable(at)}, expiredAtOnce)
+	in := dynamodb.QueryInput{IndexName: new("tenant"), KeyConditionExpression: new("of_tenant = :of AND of_tenant_sort < :later")}
+	v := map[string]any{":of": liveCallsOf(id), ":later": justAfter(at)}
+	items, _, err := queryOnce[callItem](ctx, s.Table, in, v, expiredAtOnce)
 	if err != nil {
 		return 0, fmt.Errorf("find the leases of tenant %s that are over: %w", id, err)
 	}
@@ -148,6 +149,10 @@ func (s *Calls) expireOf(ctx context.Context, id identity.TenantID, at time.Time
 	}
 	return len(over), s.expire(ctx, id, over, at)
 }
+
+// justAfter parts, in the index tenant, the leases that are over at a time from
+// those that last.
+func justAfter(at time.Time) string { return sortable(at.Add(time.Millisecond)) }
 
 // ExpireDue gives back all slots whose leases were over at a time.
 func (s *Calls) ExpireDue(ctx context.Context, at time.Time) error {
@@ -274,8 +279,8 @@ func (s *Calls) End(ctx context.Context, before call.Call, r call.Report, at tim
 // began: renewing a call does not move it.
 func (s *Calls) List(ctx context.Context, id identity.TenantID, w page.Window) (page.Page[call.Call], error) {
 	var p page.Page[call.Call]
-	in := dynamodb.QueryInput{IndexName: new("tenant"), KeyConditionExpression: new("of_tenant = :of AND of_tenant_sort > :now")}
-	v := map[string]any{":of": liveCallsOf(id), ":now": sortable(time.Now())}
+	in := dynamodb.QueryInput{IndexName: new("tenant"), KeyConditionExpression: new("of_tenant = :of AND of_tenant_sort > :later")}
+	v := map[string]any{":of": liveCallsOf(id), ":later": justAfter(time.Now())}
 	items, err := query[callItem](ctx, s.Table, in, v, math.MaxInt)
 	if err != nil {
 		return p, fmt.Errorf("list the calls of tenant %s: %w", id, err)

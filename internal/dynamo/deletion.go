@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -22,6 +23,7 @@ import (
 
 const (
 	maxBatchWrite = 25 // items that one request may write
+	maxRemoved    = 5000
 	deleteTries   = 50 // of which each meets calls that have ended since, or gives slots back
 )
 
@@ -82,6 +84,22 @@ func (s *Tenants) RemoveAgents(ctx context.Context, id identity.TenantID, r audi
 	return nil
 }
 
+// RemoveUse removes what a tenant used, its calls and what was counted of them. It
+// fails with operation.ErrNotReady if there is more than one call of it should
+// remove. Doing it again changes nothing.
+func (s *Tenants) RemoveUse(ctx context.Context, id identity.TenantID) error {
+	for _, beginning := range []string{plansOf, daysOf, monthsOf, callsOf} {
+		more, err := s.removeSome(ctx, countersKey(id).PK, beginning, maxRemoved)
+		if err != nil {
+			return fmt.Errorf("remove the use of tenant %s: %w", id, err)
+		}
+		if more {
+			return operation.ErrNotReady
+		}
+	}
+	return nil
+}
+
 // RemoveRoster removes what the users of a tenant were found by, who are gone.
 func (s *Users) RemoveRoster(ctx context.Context, id identity.TenantID) error {
 	if err := s.removeAll(ctx, countersKey(id).PK, rosterOf); err != nil {
@@ -92,20 +110,29 @@ func (s *Users) RemoveRoster(ctx context.Context, id identity.TenantID) error {
 
 // removeAll removes the items of a partition whose sort keys begin with a text.
 func (t *Table) removeAll(ctx context.Context, pk, beginning string) error {
+	_, err := t.removeSome(ctx, pk, beginning, math.MaxInt)
+	return err
+}
+
+// removeSome is removeAll for about as many items as most says. It reports whether
+// there are more.
+func (t *Table) removeSome(ctx context.Context, pk, beginning string, most int) (bool, error) {
 	in := dynamodb.QueryInput{
 		KeyConditionExpression: new("pk = :pk AND begins_with(sk, :beginning)"),
 		ProjectionExpression:   new("pk, sk"),
 		ConsistentRead:         new(true),
 	}
-	for {
+	for removed := 0; removed < most; {
 		keys, err := query[key](ctx, t, in, map[string]any{":pk": pk, ":beginning": beginning}, maxQuery)
 		if err != nil || len(keys) == 0 {
-			return err
+			return false, err
 		}
 		if err := t.batchRemove(ctx, keys); err != nil {
-			return err
+			return false, err
 		}
+		removed += len(keys)
 	}
+	return true, nil
 }
 
 // batchRemove removes items, whatever is in them.

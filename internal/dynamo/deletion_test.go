@@ -186,6 +186,11 @@ func TestBury(t *testing.T) {
 		}
 		w.count(counter, 0)
 	}
+	for range 2 {
+		if err := w.tenants.RemoveUse(t.Context(), w.tenant.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := bury(); err != nil {
 		t.Fatal(err)
 	}

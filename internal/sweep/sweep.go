@@ -1,6 +1,6 @@
 // Package sweep finishes what was left undone: workflows that were not started,
-// workflows that died, accounts and secrets that nobody needs. It knows neither
-// HTTP nor AWS.
+// workflows that died, calls that nobody renews, accounts and secrets that nobody
+// needs. It knows neither HTTP nor AWS.
 package sweep
 
 import (
@@ -67,12 +67,19 @@ type Inventory interface {
 	Drop(ctx context.Context, secret string) error
 }
 
+// CallExpirer gives back the slots of calls whose leases are over.
+type CallExpirer interface {
+	// ExpireDue gives back all whose leases were over at a time.
+	ExpireDue(ctx context.Context, at time.Time) error
+}
+
 // A Sweeper looks at what is due. Two at once do no harm.
 type Sweeper struct {
 	Due        DueWork
 	Operations work.Operations
 	Tenants    tenant.Store
 	Accounts   Accounts
+	Calls      CallExpirer
 	Directory  Remover
 	Vault      work.Dropper
 	Inventory  Inventory
@@ -83,7 +90,7 @@ type Sweeper struct {
 // fails does not keep it from the rest; the next sweep tries again.
 func (s *Sweeper) Sweep(ctx context.Context) error {
 	now := time.Now()
-	errs := []error{s.sweepOperations(ctx, now), s.sweepAccounts(ctx, now)}
+	errs := []error{s.sweepOperations(ctx, now), s.sweepAccounts(ctx, now), s.Calls.ExpireDue(ctx, now)}
 	if now.Minute() == 0 {
 		errs = append(errs, s.SweepSecrets(ctx))
 	}

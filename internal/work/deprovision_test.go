@@ -16,6 +16,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tenantry/tenantry/infra/local/enginetest"
+	"github.com/tenantry/tenantry/internal/audit"
+	"github.com/tenantry/tenantry/internal/call"
 	"github.com/tenantry/tenantry/internal/deprovisioning"
 	"github.com/tenantry/tenantry/internal/dynamo"
 	"github.com/tenantry/tenantry/internal/fault"
@@ -26,6 +28,7 @@ import (
 	"github.com/tenantry/tenantry/internal/provisioning"
 	"github.com/tenantry/tenantry/internal/task"
 	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/usage"
 	"github.com/tenantry/tenantry/internal/user"
 	"github.com/tenantry/tenantry/internal/work"
 )
@@ -44,6 +47,7 @@ func (w *world) deprovisions(stored *dynamo.Table) {
 	w.deprovision = &workflow{definition: readDefinition(w.T, "deprovision"), process: w.process, handlers: map[string]task.Handler{
 		"${DeprovisioningBegin}":       task.Do(w.purger.Begin),
 		"${DeprovisioningAgents}":      step(deprovisioning.Agents(w.tenants)),
+		"${DeprovisioningUsage}":       step(deprovisioning.Usage(w.tenants)),
 		"${DeprovisioningCredentials}": step(deprovisioning.Credentials(secrets, w.operations, w.tenants)),
 		"${DeprovisioningAccounts}":    step(deprovisioning.Accounts(w.users, w.directory, dynamo.NewDue(stored), w.operations)),
 		"${DeprovisioningDatabase}":    step(deprovisioning.Database(dynamo.NewDatabases(w.tables, "test"), w.tenants)),
@@ -67,6 +71,7 @@ func (w *world) flourish() {
 	}
 	w.addUser("second-" + w.slug)
 	w.addAgents()
+	w.addCalls()
 	w.credentials.secrets[string(w.tenantID)+"/stray"] = tenant.Secrets{}
 }
 
@@ -86,6 +91,32 @@ func (w *world) addAgents() {
 		}
 	}
 	w.count("agents", agents)
+}
+
+// addCalls adds calls of the tenant, one of which ended, and use.
+func (w *world) addCalls() {
+	w.Helper()
+	t := w.tenant()
+	caller := identity.Caller{Subject: "key", Role: identity.Service, RequestID: "request"}
+	calls := dynamo.NewCalls(w.table.table())
+	for _, id := range []call.ID{"ended", "over"} {
+		began := time.Now().UTC().Truncate(time.Millisecond)
+		c := call.Call{ID: id, TenantID: t.ID, State: call.Live, StartedAt: began, Lease: time.Minute, ExpiresAt: began.Add(time.Minute)}
+		if err := calls.Take(w.Context(), t, c, audit.By(caller)); err != nil {
+			w.Fatal(err)
+		}
+		if err := calls.End(w.Context(), c, call.Report{Duration: new(time.Minute)}, began); err != nil {
+			w.Fatal(err)
+		}
+	}
+	e := usage.Draft{
+		SpecVersion: patch.Of("1.0"), Source: patch.Of("test"), ID: patch.Of("1"), Type: patch.Of(usage.MessageSent),
+		Subject: patch.Of(t.ID), Time: patch.Of(time.Now().UTC().Format(time.RFC3339)), Quantity: patch.Of(int64(1)),
+	}
+	results, err := usage.NewService(dynamo.NewUsage(w.table.table())).Count(w.Context(), caller, []usage.Draft{e})
+	if err != nil || results[0].Status != usage.Accepted {
+		w.Fatal(results, err)
+	}
 }
 
 // addUser adds a user to the tenant, with the account.
@@ -522,6 +553,7 @@ func TestDeprovisionAgain(t *testing.T) {
 		want operation.Failure
 	}{
 		"agents":      {"BatchWriteItem", "Agents", operation.Failure{Step: "agents", Code: "internal", Detail: internalDetail, Hint: defaultHint}},
+		"usage":       {"BatchWriteItem", "Usage", operation.Failure{Step: "usage", Code: "internal", Detail: internalDetail, Hint: defaultHint}},
 		"credentials": {"DeleteSecret", "Credentials", operation.Failure{Step: "credentials", Code: "internal", Detail: internalDetail, Hint: defaultHint}},
 		"accounts":    {"AdminDeleteUser", "Accounts", operation.Failure{Step: "accounts", Code: "internal", Detail: internalDetail, Hint: defaultHint}},
 		"database":    {"DeleteTable", "Database", operation.Failure{Step: "database", Code: "internal", Detail: internalDetail, Hint: defaultHint}},

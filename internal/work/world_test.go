@@ -111,7 +111,7 @@ func newWorld(t *testing.T, tableName string) *world {
 		provisioning.SIP(w.credentials, w.vault, w.tenants),
 	}
 	w.sweeper = &sweep.Sweeper{
-		Due: w.due, Operations: w.operations, Tenants: w.tenants, Accounts: w.users, Directory: w.directory, Vault: w.vault,
+		Due: w.due, Operations: w.operations, Tenants: w.tenants, Accounts: w.users, Calls: dynamo.NewCalls(stored), Directory: w.directory, Vault: w.vault,
 		Inventory: inventory{w.vault, w.credentials},
 		Workflows: map[operation.Kind]sweep.Workflow{
 			operation.Provision:   provisioning.Workflow{Machine: w.machine, Runner: w.runner, Steps: w.steps},

@@ -374,20 +374,10 @@ func TestDeleteBlocked(t *testing.T) {
 	admin := newClient(t, common).admin()
 	w := want(admin)
 	w.checkActive()
-	calls := func(n string) {
-		_, err := dynamodb.NewFromConfig(awsConfig(common)).UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
-			TableName: new(common.Info().Table),
-			Key: map[string]types.AttributeValue{
-				"pk": &types.AttributeValueMemberS{Value: "TENANT#" + w.id}, "sk": &types.AttributeValueMemberS{Value: "COUNTERS"},
-			},
-			UpdateExpression:          new("SET active_calls = :n"),
-			ExpressionAttributeValues: map[string]types.AttributeValue{":n": &types.AttributeValueMemberN{Value: n}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+	edge := admin.edge(w.id)
+	for _, id := range []string{"one", "two"} {
+		edge.do("POST", "/tenants/"+w.id+"/calls", map[string]any{"call_id": id}).must(201)
 	}
-	calls("2")
 	blocked := w.do("DELETE", "/tenants/"+w.id, nil).problem(409, "delete-blocked")
 	if diff := cmp.Diff([]any{map[string]any{"kind": "live_calls", "count": 2.0}}, blocked.Body["blockers"]); diff != "" {
 		t.Errorf("blockers (-want +got):\n%s", diff)
@@ -395,7 +385,8 @@ func TestDeleteBlocked(t *testing.T) {
 	if got := w.do("GET", "/tenants/"+w.id, nil).must(200); got.Body["status"] != "active" || got.Body["purge_at"] != nil {
 		t.Errorf("the tenant is %s", got.Raw)
 	}
-	calls("0")
+	edge.do("POST", "/tenants/"+w.id+"/calls/one/end", nil).must(204)
+	expireLease(t, w.id, "two")
 	w.delete()
 }
 

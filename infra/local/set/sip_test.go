@@ -15,7 +15,7 @@ import (
 // with, of the tenants named, or of all.
 func (c *client) edge(tenantIDs ...string) *client {
 	c.t.Helper()
-	body := map[string]any{"name": "edge", "scopes": []string{"sip:read"}}
+	body := map[string]any{"name": "edge", "scopes": []string{"sip:read", "calls:write", "usage:write"}}
 	if tenantIDs != nil {
 		body["tenant_ids"] = tenantIDs
 	}

@@ -42,6 +42,14 @@ var (
 	adminsReadWhatIsLeft = rule{"admin", map[string]string{
 		"provisioning": "", "active": "", "inactive": "", "suspended": "", "failed": "", "deleting": "", "purging": "not-found", "deleted": "not-found",
 	}}
+	servicesTake = rule{"service", map[string]string{
+		"provisioning": "operation-running", "active": "", "inactive": "tenant-inactive", "suspended": "tenant-suspended", "failed": "conflict",
+		"deleting": "tenant-deleting", "purging": "tenant-deleting", "deleted": "tenant-deleting",
+	}}
+	servicesGoOn = rule{"service", map[string]string{
+		"provisioning": "", "active": "", "inactive": "", "suspended": "", "failed": "",
+		"deleting": "tenant-deleting", "purging": "tenant-deleting", "deleted": "tenant-deleting",
+	}}
 	servicesRead = rule{"service", map[string]string{
 		"active": "", "inactive": "tenant-inactive", "suspended": "tenant-suspended",
 		"deleting": "tenant-deleting", "purging": "tenant-deleting", "deleted": "tenant-deleting",
@@ -83,6 +91,11 @@ var uses = map[string]use{
 	"PutSipCredentials":    {(*placed).putSIP, writing},
 	"RotateSipCredentials": {send("POST", "/tenants/{tenant}/sip-credentials/rotate", map[string]any{"force": true}), writing},
 	"GetSipDigest":         {get("/tenants/{tenant}/sip-credentials/digest"), []rule{servicesRead}},
+	"GetTenantStats":       {get("/tenants/{tenant}/stats"), reading},
+	"StartCall":            {(*placed).startCall, []rule{servicesTake}},
+	"ListCalls":            {get("/tenants/{tenant}/calls"), []rule{membersRead, adminsRead, servicesGoOn}},
+	"RenewCall":            {send("PATCH", "/tenants/{tenant}/calls/{call}", nil), []rule{servicesGoOn}},
+	"EndCall":              {(*placed).endCall, []rule{servicesGoOn}},
 	"CreateUser":           {(*placed).invite, writing},
 	"UpdateUser":           {send("PATCH", "/users/{user}", map[string]any{"full_name": "Somebody"}), writing},
 	"ResetUserPassword":    {send("POST", "/users/{user}/reset-password", nil), writing},
@@ -98,6 +111,7 @@ type placed struct {
 	t                          *testing.T
 	admin, owner, service      *client
 	id, operation, user, agent string
+	call                       string   // that goes on
 	spareUsers, spareAgents    []string // to be removed
 	domain                     string
 }
@@ -108,7 +122,7 @@ func (p *placed) fill(by *client, path string) string {
 	if by == p.admin {
 		of = "?tenant_id=" + p.id
 	}
-	return strings.NewReplacer("{tenant}", p.id, "{operation}", p.operation, "{user}", p.user, "{agent}", p.agent, "{of}", of).Replace(path)
+	return strings.NewReplacer("{tenant}", p.id, "{operation}", p.operation, "{user}", p.user, "{agent}", p.agent, "{call}", p.call, "{of}", of).Replace(path)
 }
 
 // whose returns a body with the tenant, which platform admins have to name.
@@ -129,6 +143,15 @@ func (p *placed) invite(by *client) *answer {
 
 func (p *placed) makeAgent(by *client) *answer {
 	return by.do("POST", "/agents", p.whose(by, map[string]any{"name": "Agent"}))
+}
+
+// startCall and endCall are of a call of their own.
+func (p *placed) startCall(by *client) *answer {
+	return by.do("POST", "/tenants/"+p.id+"/calls", map[string]any{"call_id": unique("call")})
+}
+
+func (p *placed) endCall(by *client) *answer {
+	return by.do("POST", "/tenants/"+p.id+"/calls/"+unique("unknown")+"/end", nil)
 }
 
 // removeUser and removeAgent remove one that is there, for whoever may.
@@ -172,6 +195,8 @@ func place(t *testing.T) *placed {
 	p.user, p.agent = p.spareUsers[7], p.spareAgents[7]
 	key := admin.do("POST", "/api-keys", map[string]any{"name": "Placed", "scopes": []string{"sip:read", "usage:write", "calls:write", "health:read"}}).must(201)
 	p.service = c.as(key.text("key"))
+	p.call = unique("call")
+	p.service.do("POST", "/tenants/"+id+"/calls", map[string]any{"call_id": p.call, "lease_seconds": 300}).must(201)
 	return p
 }
 
