@@ -5,6 +5,7 @@ package call
 
 import (
 	"math"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -78,6 +79,8 @@ func (d Draft) faults() fault.Fields {
 		f.Add("#/call_id", "is required")
 	case n < 1 || n > maxID:
 		f.Add("#/call_id", "must be 1 to %d characters", maxID)
+	case strings.Contains(string(d.ID.Value), "/") || d.ID.Value == "." || d.ID.Value == "..":
+		f.Add("#/call_id", "must hold no slash, and be neither . nor .., as it is a part of addresses")
 	}
 	return append(f, leaseFaults(d.Lease)...)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/tenantry/tenantry/internal/agent"
 	"github.com/tenantry/tenantry/internal/audit"
@@ -24,15 +25,49 @@ import (
 
 const (
 	expiredAtOnce = 24 // leases that one transaction gives back
-	countTries    = 40 // for a count that others change all the time
-	countBackoff  = 60 * time.Millisecond
+	// A crowd may take and end the calls of one tenant. Each of their transactions
+	// meets the others at the tenant's counters, so that they are given more time than
+	// others are, and read the counters anew each time.
+	countTries   = 30
+	countBackoff = 10 * time.Millisecond
+	longestPause = 1500 * time.Millisecond
 )
 
 // errMoved says that a call is not as it was read.
 var errMoved = fault.New(fault.Conflict, "the call was changed by another request meanwhile")
 
 // errBusy says that others were always first.
-var errBusy = errors.New("the calls of the tenant change too fast to be counted")
+func errBusy(err error) error {
+	return &fault.Error{
+		Kind:       fault.TooManyRequests,
+		Detail:     "too many calls of the tenant start and end at once; try again in a moment",
+		RetryAfter: time.Second,
+		Err:        err,
+	}
+}
+
+// count calls f until it neither finds the counters changed nor meets others there.
+func (s *Calls) count(ctx context.Context, f func() error) error {
+	for attempt := 1; ; attempt++ {
+		err := f()
+		if _, met := errors.AsType[*types.TransactionCanceledException](err); !met && !errors.Is(err, errUncounted) {
+			return err
+		}
+		if attempt == countTries {
+			return errBusy(err)
+		}
+		if err := sleep(ctx, rand.N(min(countBackoff<<attempt, longestPause))); err != nil { //nolint:gosec // spreads attempts, keeps no secret
+			return err
+		}
+	}
+}
+
+// beginCount begins a transaction that is made once, as count makes another.
+func (s *Calls) beginCount() *transaction {
+	tx := s.begin()
+	tx.attempts = 1
+	return tx
+}
 
 // Calls is a call.Store. Every call of a tenant is in the table that tenants
 // share. Calls that hold a slot are counted in the tenant's counters, and are in
@@ -55,7 +90,7 @@ func (s *Calls) Get(ctx context.Context, tenantID identity.TenantID, id call.ID)
 // Take adds a live call. A tenant that has no slot left gets back those whose
 // leases are over.
 func (s *Calls) Take(ctx context.Context, t tenant.Tenant, c call.Call, o audit.Origin) error {
-	for range countTries {
+	return s.count(ctx, func() error {
 		var counters countersItem
 		if err := s.get(ctx, countersKey(t.ID), &counters); err != nil {
 			return fmt.Errorf("count the calls of tenant %s: %w", t.ID, err)
@@ -63,19 +98,11 @@ func (s *Calls) Take(ctx context.Context, t tenant.Tenant, c call.Call, o audit.
 		if counters.Status != t.Status {
 			return fault.New(fault.Conflict, "the tenant was changed by another request meanwhile")
 		}
-		full := counters.full(c)
-		if full == nil {
-			if err := s.take(ctx, counters, c, o); !errors.Is(err, errUncounted) {
-				return err
-			}
-		} else if err := s.makeRoom(ctx, c, full); err != nil {
-			return err
+		if full := counters.full(c); full != nil {
+			return s.makeRoom(ctx, c, full)
 		}
-		if err := sleep(ctx, rand.N(countBackoff)); err != nil { //nolint:gosec // spreads attempts, keeps no secret
-			return err
-		}
-	}
-	return errBusy
+		return s.take(ctx, counters, c, o)
+	})
 }
 
 // take makes the transaction of a start. It fails with errUncounted if the
@@ -86,7 +113,7 @@ func (s *Calls) take(ctx context.Context, counters countersItem, c call.Call, o 
 	day.add("calls", 1)
 	day.set("last_call_at", c.StartedAt)
 	count, told := counters.take(c.StartedAt, days)
-	tx := s.begin()
+	tx := s.beginCount()
 	tx.put(newCallItem(c), call.ErrKnown)
 	tx.edit(countersKey(c.TenantID), count, errUncounted)
 	tx.editDays(c.TenantID, days)
@@ -117,8 +144,9 @@ func (i countersItem) full(c call.Call) error {
 	return nil
 }
 
-// makeRoom gives slots back whose leases are over. It fails with full if there are
-// none, and with call.ErrKnown if the call has a slot already.
+// makeRoom gives slots back whose leases are over, and fails with errUncounted then.
+// It fails with full if there are none, and with call.ErrKnown if the call has a
+// slot already.
 func (s *Calls) makeRoom(ctx context.Context, c call.Call, full error) error {
 	_, err := s.Get(ctx, c.TenantID, c.ID)
 	if err == nil {
@@ -128,10 +156,13 @@ func (s *Calls) makeRoom(ctx context.Context, c call.Call, full error) error {
 		return err
 	}
 	n, err := s.expireOf(ctx, c.TenantID, c.StartedAt)
-	if err == nil && n == 0 {
+	switch {
+	case err != nil:
+		return err
+	case n == 0:
 		return full
 	}
-	return err
+	return errUncounted
 }
 
 // expireOf gives back slots of a tenant whose leases were over at a time, at most
@@ -208,8 +239,8 @@ func ignore(err, harmless error) error {
 
 // giveBack counts n calls less in the transaction that f adds the other writes to.
 func (s *Calls) giveBack(ctx context.Context, id identity.TenantID, at time.Time, n int, f func(*transaction, dayEdits)) error {
-	for range countTries {
-		tx, days := s.begin(), dayEdits{}
+	return s.count(ctx, func() error {
+		tx, days := s.beginCount(), dayEdits{}
 		f(tx, days)
 		if n > 0 {
 			var counters countersItem
@@ -219,14 +250,8 @@ func (s *Calls) giveBack(ctx context.Context, id identity.TenantID, at time.Time
 			tx.edit(countersKey(id), counters.giveBack(n, at, days), errUncounted)
 		}
 		tx.editDays(id, days)
-		if err := tx.run(ctx); !errors.Is(err, errUncounted) {
-			return err
-		}
-		if err := sleep(ctx, rand.N(countBackoff)); err != nil { //nolint:gosec // spreads attempts, keeps no secret
-			return err
-		}
-	}
-	return errBusy
+		return tx.run(ctx)
+	})
 }
 
 // giveUp is the edit of a call that holds no slot from then on.

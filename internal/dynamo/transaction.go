@@ -30,13 +30,15 @@ type transaction struct {
 	firsts map[int]key // of the writes that must be the first with their key
 	looks  map[int]look
 	err    error
+	// attempts is how many are made where others are met.
+	attempts int
 }
 
 // A look returns why a write that met another cannot succeed any more, or nil.
 type look func(ctx context.Context) error
 
 func (t *Table) begin() *transaction {
-	return &transaction{table: t, firsts: map[int]key{}, looks: map[int]look{}}
+	return &transaction{table: t, firsts: map[int]key{}, looks: map[int]look{}, attempts: transactionAttempts}
 }
 
 // unless has a look taken each time that the last write met another, so that a
@@ -170,7 +172,7 @@ func (tx *transaction) run(ctx context.Context) error {
 		if unmet := tx.firstUnmet(canceled.CancellationReasons); unmet != nil {
 			return unmet
 		}
-		if !passing(canceled.CancellationReasons) || attempt == transactionAttempts {
+		if !passing(canceled.CancellationReasons) || attempt == tx.attempts {
 			return err
 		}
 		if lost := tx.overtaken(ctx, canceled.CancellationReasons); lost != nil {

@@ -174,7 +174,7 @@ func split(batch []numbered) [][]numbered {
 // each.
 func (s *Service) count(ctx context.Context, c identity.Caller, events []numbered, results []Result) error {
 	id := events[0].TenantID
-	_, err := conflict.Retry(ctx, func() (struct{}, error) {
+	_, err := conflict.Persist(ctx, func() (struct{}, error) {
 		account, err := s.open(ctx, id, events)
 		if err != nil {
 			return struct{}{}, err
@@ -190,6 +190,14 @@ func (s *Service) count(ctx context.Context, c identity.Caller, events []numbere
 			results[e.i] = noTenant(id)
 		}
 		return nil
+	}
+	if errors.Is(err, fault.Conflict) {
+		return &fault.Error{
+			Kind:       fault.TooManyRequests,
+			Detail:     "too much use of a tenant is reported at once; send the batch again, and what was counted shows as duplicate",
+			RetryAfter: time.Second,
+			Err:        err,
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("count the use of tenant %s: %w", id, err)

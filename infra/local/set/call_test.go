@@ -35,11 +35,11 @@ func TestCalls(t *testing.T) {
 	agent := owner.do("POST", "/agents", map[string]any{"name": "Sales"}).must(201).text("id")
 	owner.do("PATCH", "/tenants/"+id, map[string]any{"max_concurrent_calls": 2, "monthly_call_limit": 5}).must(200)
 
-	first := edge.do("POST", path, map[string]any{"call_id": "a/1", "agent_id": agent}).must(201)
-	if got := first.Header.Get("Location"); got != path+"/a%2F1" {
+	first := edge.do("POST", path, map[string]any{"call_id": "a@1", "agent_id": agent}).must(201)
+	if got := first.Header.Get("Location"); got != path+"/a@1" {
 		t.Errorf("the call is at %s", got)
 	}
-	if again := edge.do("POST", path, map[string]any{"call_id": "a/1", "lease_seconds": 300}).must(200); again.Raw != first.Raw {
+	if again := edge.do("POST", path, map[string]any{"call_id": "a@1", "lease_seconds": 300}).must(200); again.Raw != first.Raw {
 		t.Errorf("the call is %s, and again %s", first.Raw, again.Raw)
 	}
 	edge.do("POST", path, map[string]any{"call_id": "b"}).must(201)
@@ -47,7 +47,7 @@ func TestCalls(t *testing.T) {
 	if full.Body["quota"] != "max_concurrent_calls" || full.Body["limit"] != 2.0 || full.Body["used"] != 2.0 || full.Header.Get("Retry-After") == "" {
 		t.Errorf("without room: %s %v", full.Raw, full.Header)
 	}
-	edge.do("POST", path, map[string]any{"call_id": "a/1"}).must(200)
+	edge.do("POST", path, map[string]any{"call_id": "a@1"}).must(200)
 
 	renewed := edge.do("PATCH", path+"/b", map[string]any{"lease_seconds": 300}).must(200)
 	if renewed.Body["lease_seconds"] != 300.0 {
@@ -57,15 +57,17 @@ func TestCalls(t *testing.T) {
 
 	eventually(t, "both calls were listed, newest first", func() bool {
 		list := owner.do("GET", path, nil).must(200).List
-		return len(list) == 2 && list[0]["call_id"] == "b" && list[1]["call_id"] == "a/1" && list[1]["agent_id"] == agent
+		return len(list) == 2 && list[0]["call_id"] == "b" && list[1]["call_id"] == "a@1" && list[1]["agent_id"] == agent
 	})
 
-	expireLease(t, id, "a/1")
-	edge.do("PATCH", path+"/a%2F1", nil).problem(409, "call-ended")
-	edge.do("POST", path, map[string]any{"call_id": "c"}).must(201) // whose slot came back
-	edge.do("POST", path, map[string]any{"call_id": "a/1"}).problem(409, "call-ended")
-	edge.do("POST", path+"/a%2F1/end", map[string]any{"duration_seconds": 30}).must(204)
-	edge.do("POST", path+"/a%2F1/end", map[string]any{"duration_seconds": 1000}).must(204)
+	expireLease(t, id, "a@1")
+	edge.do("PATCH", path+"/a@1", nil).problem(409, "call-ended")
+	eventually(t, "the slot came back", func() bool {
+		return edge.do("POST", path, map[string]any{"call_id": "c"}).Status == 201
+	})
+	edge.do("POST", path, map[string]any{"call_id": "a@1"}).problem(409, "call-ended")
+	edge.do("POST", path+"/a@1/end", map[string]any{"duration_seconds": 30}).must(204)
+	edge.do("POST", path+"/a@1/end", map[string]any{"duration_seconds": 1000}).must(204)
 	edge.do("POST", path+"/b/end", map[string]any{"duration_seconds": 60, "sentiment_score": -0.25}).must(204)
 	edge.do("POST", path+"/nobody/end", nil).must(204)
 

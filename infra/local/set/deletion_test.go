@@ -387,7 +387,7 @@ func TestDeleteBlocked(t *testing.T) {
 	}
 	edge.do("POST", "/tenants/"+w.id+"/calls/one/end", nil).must(204)
 	expireLease(t, w.id, "two")
-	w.delete()
+	eventually(t, "the slot came back", func() bool { return w.do("DELETE", "/tenants/"+w.id, nil).Status == 202 })
 }
 
 // TestDeleteTogether deletes a tenant many times at once: it is done once.

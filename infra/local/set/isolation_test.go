@@ -24,7 +24,7 @@ import (
 // of a body; where its name alone does not say it, with the first part of the path.
 var named = map[string]string{
 	"tenant_id": "tenant", "tenant_ids": "tenant", "tenants/id": "tenant", "tenants/owner_id": "owner",
-	"user_id": "user", "actor": "user", "operation_id": "operation", "agent_id": "agent", "call_id": "call",
+	"user_id": "user", "actor": "user", "operation_id": "operation", "agent_id": "agent", "call_id": "call", "subject": "tenant",
 	"agents/id": "agent", "api-keys/id": "key", "impersonations/id": "impersonation",
 	"slug": "slug", "sip_domain": "SIP domain", "email": "email", "admin_email": "email", "auth/username": "username",
 }
@@ -39,6 +39,7 @@ var unnamed = strings.Fields(`
 	sip_enabled recording_enabled recording_format analytics_enabled hipaa_enabled pci_enabled data_encryption_enabled
 	retention_days webhook_url webhook_timeout_seconds database mongo_database schema_version monthly_usage_cents
 	created_at updated_at expires_at purge_at ttl_seconds disabled system_prompt voice language
+	specversion source id type time data quantity
 	overlap_seconds force lease_seconds duration_seconds sentiment_score
 `)
 

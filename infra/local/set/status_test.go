@@ -50,6 +50,9 @@ var (
 		"provisioning": "", "active": "", "inactive": "", "suspended": "", "failed": "",
 		"deleting": "tenant-deleting", "purging": "tenant-deleting", "deleted": "tenant-deleting",
 	}}
+	servicesReport = rule{"service", map[string]string{
+		"provisioning": "", "active": "", "inactive": "", "suspended": "", "failed": "", "deleting": "", "purging": "", "deleted": "",
+	}}
 	servicesRead = rule{"service", map[string]string{
 		"active": "", "inactive": "tenant-inactive", "suspended": "tenant-suspended",
 		"deleting": "tenant-deleting", "purging": "tenant-deleting", "deleted": "tenant-deleting",
@@ -96,6 +99,7 @@ var uses = map[string]use{
 	"ListCalls":            {get("/tenants/{tenant}/calls"), []rule{membersRead, adminsRead, servicesGoOn}},
 	"RenewCall":            {send("PATCH", "/tenants/{tenant}/calls/{call}", nil), []rule{servicesGoOn}},
 	"EndCall":              {(*placed).endCall, []rule{servicesGoOn}},
+	"CreateUsageEvents":    {(*placed).reportUse, []rule{servicesReport}},
 	"CreateUser":           {(*placed).invite, writing},
 	"UpdateUser":           {send("PATCH", "/users/{user}", map[string]any{"full_name": "Somebody"}), writing},
 	"ResetUserPassword":    {send("POST", "/users/{user}/reset-password", nil), writing},
@@ -152,6 +156,16 @@ func (p *placed) startCall(by *client) *answer {
 
 func (p *placed) endCall(by *client) *answer {
 	return by.do("POST", "/tenants/"+p.id+"/calls/"+unique("unknown")+"/end", nil)
+}
+
+// reportUse is answered for each event: 200, though none is counted any more.
+func (p *placed) reportUse(by *client) *answer {
+	a := by.do("POST", "/usage-events", []any{event(p.id, unique("event"), "message.sent", 1)}).must(200)
+	taken := a.Body["accepted"] == 1.0
+	if status := p.admin.do("GET", "/tenants/"+p.id, nil).Body["status"]; taken == (status == "purging" || status == "deleted") {
+		p.t.Errorf("use of a tenant that is %s: %s", status, a.Raw)
+	}
+	return a
 }
 
 // removeUser and removeAgent remove one that is there, for whoever may.
