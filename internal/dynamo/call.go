@@ -125,23 +125,25 @@ func (s *Calls) take(ctx context.Context, counters countersItem, c call.Call, o 
 
 // full returns why a tenant cannot have another call, or nil.
 func (i countersItem) full(c call.Call) error {
-	quota := func(name string, limit, used int, resets *time.Time, after time.Duration) error {
-		return &fault.Error{
-			Kind:       fault.QuotaExceeded,
-			Detail:     "the tenant has as many calls as it may have",
-			Members:    map[string]any{"quota": name, "limit": limit, "used": used, "resets_at": resets},
-			RetryAfter: after,
-		}
-	}
 	month := usage.MonthOf(c.StartedAt)
 	if calls := i.callsIn(month); calls >= i.MonthlyCallLimit {
 		ends := month.Ends()
-		return quota("monthly_call_limit", i.MonthlyCallLimit, calls, &ends, ends.Sub(c.StartedAt))
+		return exceeded("monthly_call_limit", i.MonthlyCallLimit, calls, sortable(ends), ends.Sub(c.StartedAt))
 	}
 	if i.ActiveCalls >= i.MaxConcurrentCalls {
-		return quota("max_concurrent_calls", i.MaxConcurrentCalls, i.ActiveCalls, nil, time.Second)
+		return exceeded("max_concurrent_calls", i.MaxConcurrentCalls, i.ActiveCalls, nil, time.Second)
 	}
 	return nil
+}
+
+// exceeded says that a limit of calls is reached.
+func exceeded(quota string, limit, used int, resetsAt any, retryAfter time.Duration) error {
+	return &fault.Error{
+		Kind:       fault.QuotaExceeded,
+		Detail:     "the tenant has as many calls as " + quota + " allows",
+		Members:    map[string]any{"quota": quota, "limit": limit, "used": used, "resets_at": resetsAt},
+		RetryAfter: retryAfter,
+	}
 }
 
 // makeRoom gives slots back whose leases are over, and fails with errUncounted then.
