@@ -32,7 +32,7 @@ var errLost = errors.New("the answer was lost")
 // answers lost and limits changed, and compares every answer with what a model of
 // leases says.
 func TestCallsModel(t *testing.T) {
-	seed := rand.Uint64()
+	seed := rand.Uint64() //nolint:gosec // draws the steps of a test
 	t.Logf("seed %d", seed)
 	for life := range max(1, *steps/stepsOfLife) {
 		synctest.Test(t, func(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 
 // deprovisioned is the steps of a deprovisioning that succeeded.
 var deprovisioned = []string{
-	"begin succeeded", "agents succeeded", "credentials succeeded", "accounts succeeded", "database succeeded", "finish succeeded",
+	"begin succeeded", "agents succeeded", "usage succeeded", "credentials succeeded", "accounts succeeded", "database succeeded", "finish succeeded",
 }
 
 // moment reads a time in an answer.

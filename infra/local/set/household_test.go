@@ -55,7 +55,7 @@ func (c *client) household(admin *client) *household {
 		return len(list) > 0
 	})
 	h.things["key"] = admin.do("POST", "/api-keys", map[string]any{"name": "Key of " + word, "scopes": []string{"sip:read"}, "tenant_ids": []string{id}}).must(201).text("id")
-	h.things["call"] = unique("call of " + word)
+	h.things["call"] = unique("call-of-" + word)
 	c.edge(id).do("POST", "/tenants/"+id+"/calls", map[string]any{"call_id": h.things["call"], "lease_seconds": 300}).must(201)
 	h.things["impersonation"] = admin.do("POST", "/impersonations", map[string]any{"user_id": id, "reason": "Because of " + word}).must(201).text("id")
 	return h

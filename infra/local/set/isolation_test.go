@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -172,19 +173,36 @@ func example(body any, name, value string) string {
 	if body == nil {
 		return ""
 	}
-	if object, ok := body.(map[string]any); ok && name != "" {
-		copied := maps.Clone(object)
-		copied[name] = value
-		if name == "tenant_ids" {
-			copied[name] = []string{value}
+	switch given := body.(type) {
+	case map[string]any:
+		body = exampleObject(given, name, value)
+	case []any: // a batch of events, which are to be of today
+		batch := make([]any, len(given))
+		for i, each := range given {
+			event, _ := each.(map[string]any)
+			batch[i] = exampleObject(exampleObject(event, "time", time.Now().UTC().Format(time.RFC3339)), name, value)
 		}
-		body = copied
+		body = batch
 	}
 	text, err := json.Marshal(body)
 	if err != nil {
 		panic(err)
 	}
 	return string(text)
+}
+
+// exampleObject returns an object with a member set to a value, unless its name is
+// "".
+func exampleObject(object map[string]any, name, value string) map[string]any {
+	if name == "" {
+		return object
+	}
+	copied := maps.Clone(object)
+	copied[name] = value
+	if name == "tenant_ids" {
+		copied[name] = []string{value}
+	}
+	return copied
 }
 
 // send sends an attempt. A route without a body gets none.
@@ -206,6 +224,10 @@ func (a attempt) refused(k caller, got *answer) bool {
 	switch {
 	case !k.admitted(a.route):
 		return got.Status == 403 && (got.kind() == "forbidden" || k.mode != "" && got.kind() == "impersonation-denied")
+	case a.route.OperationID == "EndCall" && got.Status == 204: // as for a call that there never was
+		return a.where == "path"
+	case a.route.OperationID == "CreateUsageEvents":
+		return got.Status == 200 && got.Body["accepted"] == 0.0
 	case a.where == "path":
 		return got.Status == 404 && got.kind() == "not-found"
 	case a.where == "cursor":

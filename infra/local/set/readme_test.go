@@ -48,6 +48,7 @@ func TestReadmeStory(t *testing.T) {
 		`"full_name":"Charles Babbage"`, `"role":"supervisor"`, `"disabled":true`, // people
 		`"state":"succeeded"`, `"max_agents":250`, // provision
 		`"language":"en-US"`, `"voice":"nova"`, `"sip_password":"`, `"SHA-256":"`, // agents and SIP
+		`"call_id":"call-1"`, `"accepted":1`, `"monthly_usage_cents":42`, // calls and use
 		`"status":"suspended"`,                            // update
 		"\nsuspended\ncancelled\n",                        // delete and restore
 		"\n403\n", `"mode":"read_only"`, "\n200\n\n401\n", // keys and impersonation

@@ -1,6 +1,7 @@
 package set
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -14,9 +15,7 @@ func event(tenantID, id, kind string, quantity int, edits ...map[string]any) map
 		"time": time.Now().UTC().Format(time.RFC3339), "data": map[string]any{"quantity": quantity}, "traceparent": "an extension",
 	}
 	for _, edit := range edits {
-		for name, value := range edit {
-			e[name] = value
-		}
+		maps.Copy(e, edit)
 	}
 	return e
 }
