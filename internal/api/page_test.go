@@ -8,14 +8,17 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/page"
 	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/usage"
 )
 
 // testCursors makes cursors with a key that is no secret.
@@ -324,4 +327,29 @@ func TestTenantPatchLeavesOut(t *testing.T) {
 	if diff := cmp.Diff(tenant.Patch{Settings: tenant.Settings{Name: patch.Of("New")}}, in.patch()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+// usesOfAll finds that each tenant sent as many messages as its place.
+type usesOfAll struct{}
+
+func (usesOfAll) Usages(_ context.Context, ids []identity.TenantID, at time.Time) ([]usage.Usage, error) {
+	var all []usage.Usage
+	for i, id := range ids {
+		all = append(all, usage.Usage{TenantID: id, Month: usage.MonthOf(at), Contacts: -1, Sums: usage.Sums{Messages: int64(i), Tenths: int64(10 * i)}})
+	}
+	return all, nil
+}
+
+// The list with use is the other list, and the use of each.
+func TestListTenantUsage(t *testing.T) {
+	lister := listOf{newAcme(nil), newAcme(func(t *tenant.Tenant) { t.ID = otherID })}
+	op := ListTenantUsage(lister, usesOfAll{}, testCursors())
+	got := serve(t, op, sent{method: "GET", path: "/tenants/usage", query: "limit=2", caller: asAdmin})
+	item := strings.TrimSuffix(acmeView, `,"monthly_usage_cents":0`)
+	used := func(n int) string {
+		return fmt.Sprintf(`,"usage":{"month":%q,"calls":0,"call_minutes":0,"messages":%d,"contacts":0,"agents":0,"cents":%d}}`, usage.MonthOf(time.Now()), n, n)
+	}
+	got.check(t, 200, `[`+item+used(0)+`,`+strings.Replace(item, acmeID, otherID, 1)+used(1)+`]`)
+	serve(t, op, sent{method: "GET", path: "/tenants/usage", caller: asOwner}).check(t, 403,
+		problemBody(fault.Forbidden, "The caller may not do this", 403, `"detail":"your role, owner, may not do this","instance":"/tenants/usage","request_id":"R1"`))
 }

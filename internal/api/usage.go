@@ -146,6 +146,12 @@ type usageView struct {
 	Cents       int64       `json:"cents"`
 }
 
+// tenantUsageView is a tenant in a list, with what it uses.
+type tenantUsageView struct {
+	tenantSummaryView
+	Usage usageView `json:"usage"`
+}
+
 func newUsageView(u usage.Usage) usageView {
 	return usageView{
 		Month: u.Month, Calls: u.Calls, CallMinutes: u.CallMinutes, Messages: u.Messages,

@@ -20,7 +20,9 @@ import (
 	"github.com/tenantry/tenantry/internal/dynamo"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/page"
 	"github.com/tenantry/tenantry/internal/patch"
+	"github.com/tenantry/tenantry/internal/tenant"
 	"github.com/tenantry/tenantry/internal/usage"
 )
 
@@ -147,3 +149,56 @@ func report(tb testing.TB, service *usage.Service, caller identity.Caller, draft
 	tb.Error(errors.New("a batch was not counted in twenty tries"))
 }
 
+// A counting client counts the requests that read.
+type counting struct {
+	*dynamodb.Client
+	requests atomic.Int64
+}
+
+func (c *counting) GetItem(ctx context.Context, in *dynamodb.GetItemInput, options ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
+	c.requests.Add(1)
+	return c.Client.GetItem(ctx, in, options...)
+}
+
+func (c *counting) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, options ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+	c.requests.Add(1)
+	return c.Client.BatchGetItem(ctx, in, options...)
+}
+
+func (c *counting) Query(ctx context.Context, in *dynamodb.QueryInput, options ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+	c.requests.Add(1)
+	return c.Client.Query(ctx, in, options...)
+}
+
+// A list of a hundred tenants with what they use takes four requests at most.
+func TestUsagesOfAPage(t *testing.T) {
+	t.Parallel()
+	raw, name := newRawTable(t)
+	db := &counting{Client: raw}
+	table := dynamo.NewTable(db, name)
+	tenants := dynamo.NewTenants(table)
+	for i := range 105 {
+		create(t, tenants, newCreation("Acme", fmt.Sprint("acme-", i)))
+	}
+	if err := dynamo.NewCounts(table).Fold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var list page.Page[tenant.Tenant]
+	eventually(t, "the index was whole", func() bool {
+		db.requests.Store(0)
+		var err error
+		list, err = tenants.List(t.Context(), "", page.Window{Limit: 100, Skip: 3})
+		return err == nil && len(list.Entries) == 100 && list.Total == 105
+	})
+	var ids []identity.TenantID
+	for _, entry := range list.Entries {
+		ids = append(ids, entry.Value.ID)
+	}
+	usages, err := dynamo.NewStats(table).Usages(t.Context(), ids, time.Now())
+	if err != nil || len(usages) != 100 || usages[7].TenantID != ids[7] {
+		t.Errorf("got the use of %d tenants: %v", len(usages), err)
+	}
+	if n := db.requests.Load(); n > 4 {
+		t.Errorf("a page took %d requests", n)
+	}
+}

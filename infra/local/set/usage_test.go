@@ -2,6 +2,7 @@ package set
 
 import (
 	"maps"
+	"net/url"
 	"testing"
 	"time"
 
@@ -67,6 +68,21 @@ func TestUsageEvents(t *testing.T) {
 	if got := owner.do("GET", "/tenants/"+id, nil).must(200).Body["monthly_usage_cents"]; got != 93.0 {
 		t.Errorf("the tenant costs %v", got)
 	}
+	name := owner.do("GET", "/tenants/"+id, nil).must(200).text("name")
+	eventually(t, "the list showed what the tenant uses", func() bool {
+		for _, each := range owner.admin().do("GET", "/tenants/usage?limit=100&q="+url.QueryEscape(name), nil).must(200).List {
+			if each["id"] == id {
+				want := map[string]any{
+					"month": time.Now().UTC().Format("2006-01"), "calls": 0.0, "call_minutes": 4.0, "messages": 81.0, "contacts": 8.0, "agents": 0.0, "cents": 93.0,
+				}
+				if diff := cmp.Diff(want, each["usage"]); diff != "" {
+					t.Errorf("usage (-want +got):\n%s", diff)
+				}
+				return true
+			}
+		}
+		return false
+	})
 	told := owner.do("GET", "/audit-events?action=limit.reached", nil).must(200).List
 	if len(told) != 2 {
 		t.Errorf("of limits is told %d times: %v", len(told), told)
