@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,12 +18,12 @@ import (
 // A world is the codes of numbers, as they were counted and as they are.
 type world struct {
 	counted, now map[int64]directory.Code
-	reads        int
+	reads        atomic.Int64
 	broken       error
 }
 
 func (w *world) Leaf(_ context.Context, number int64) (directory.Leaf, error) {
-	w.reads++
+	w.reads.Add(1)
 	return w.leaf(number), w.broken
 }
 
@@ -37,7 +38,7 @@ func (w *world) leaf(number int64) directory.Leaf {
 }
 
 func (w *world) Branch(_ context.Context, number int64) (directory.Sums, error) {
-	w.reads++
+	w.reads.Add(1)
 	return w.branch(number), w.broken
 }
 
@@ -199,7 +200,7 @@ func TestReads(t *testing.T) {
 	w.now = w.counted
 	for name, test := range map[string]struct {
 		place func(*directory.Tree) (directory.Place, error)
-		want  int
+		want  int64
 	}{
 		"the top":            {func(t *directory.Tree) (directory.Place, error) { return t.Find(context.Background(), "", 0, 3) }, 3},
 		"a rank":             {func(t *directory.Tree) (directory.Place, error) { return t.Find(context.Background(), "", 9, 3) }, 4},
@@ -210,7 +211,7 @@ func TestReads(t *testing.T) {
 			return t.After(context.Background(), "", 9*directory.BranchSize, 3)
 		}, 4},
 	} {
-		w.reads = 0
+		w.reads.Store(0)
 		tree := w.tree()
 		place, err := test.place(tree)
 		if err != nil {
@@ -222,8 +223,8 @@ func TestReads(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if w.reads != test.want {
-			t.Errorf("%s: got %d reads, want %d", name, w.reads, test.want)
+		if w.reads.Load() != test.want {
+			t.Errorf("%s: got %d reads, want %d", name, w.reads.Load(), test.want)
 		}
 	}
 }

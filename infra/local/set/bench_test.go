@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -127,6 +128,42 @@ func BenchmarkCreates(b *testing.B) {
 	}
 	b.ReportMetric(answered.Seconds(), "s-answered")
 	b.ReportMetric(float64(memory(b))/(1<<20), "MB")
+}
+
+// BenchmarkCalls has 64 callers take and end calls of one tenant, and tells how many
+// calls a second that makes.
+func BenchmarkCalls(b *testing.B) {
+	const callers = 64
+	s := startKind(b)
+	c := benchClient(b, s)
+	id := c.do("POST", "/tenants", map[string]any{
+		"name": "Called", "isolation": "pooled", "billing_plan": "enterprise",
+	}).must(202).text("id")
+	c.active(id)
+	edge := c.as(c.do("POST", "/api-keys", map[string]any{"name": "edge", "scopes": []string{"calls:write"}}).must(201).text("key"))
+	path := "/tenants/" + id + "/calls"
+	var next, refused atomic.Int64
+	for b.Loop() {
+		const calls = 640
+		start := time.Now()
+		together(callers, func(int) {
+			for range calls / callers {
+				call := fmt.Sprint(next.Add(1))
+				a := edge.do("POST", path, map[string]any{"call_id": call})
+				if a.Status == http.StatusTooManyRequests {
+					refused.Add(1)
+					continue
+				}
+				a.must(201)
+				edge.do("POST", path+"/"+call+"/end", nil).must(204)
+			}
+		})
+		b.ReportMetric(calls/time.Since(start).Seconds(), "calls/s")
+	}
+	b.ReportMetric(float64(refused.Load()), "refused")
+	if got := c.do("GET", "/tenants/"+id+"/stats", nil).must(200).Body["active_sessions"]; got != 0.0 {
+		b.Errorf("%v calls are left", got)
+	}
 }
 
 // BenchmarkSearchUsers is a warm page of GET /users of a tenant of 10 000 users:
