@@ -8,11 +8,11 @@ import (
 
 	"github.com/tenantry/tenantry/internal/apikey"
 	"github.com/tenantry/tenantry/internal/audit"
-	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/opaque"
 	"github.com/tenantry/tenantry/internal/page"
+	"github.com/tenantry/tenantry/internal/user"
 )
 
 // APIKeys keeps the keys of services, by the hashes of their tokens.
@@ -31,7 +31,7 @@ func (s *APIKeys) Create(ctx context.Context, k apikey.Key, r audit.Record, rece
 	tx.receipt(receipt)
 	tx.put(newAPIKeyItem(k), errKeyThere)
 	tx.put(pointerItem{apiKeyIDKey(k.ID), k.Hash}, errKeyThere)
-	tx.checkIs(identity.UserID(r.Actor.ID), identity.PlatformAdmin, fault.New(fault.Forbidden, "you are no platform admin any more"))
+	tx.checkStanding(user.Standing{ID: identity.UserID(r.Actor.ID), Role: identity.PlatformAdmin})
 	tx.record(r)
 	return tx.run(ctx)
 }

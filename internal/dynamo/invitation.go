@@ -90,7 +90,8 @@ func heldBy(i user.Invitation) map[string]any {
 
 // Join writes an invited user, whose e-mail address is bound then. It fails with
 // idempotency.ErrRecorded if the receipt is there already, with user.ErrHoldLost,
-// and with fault.Conflict if the tenant is not as the joining takes it to be.
+// with fault.Conflict if the tenant is not as the joining takes it to be, and with
+// fault.Forbidden if whoever invites has lost their standing.
 func (s *Users) Join(ctx context.Context, j user.Joining) error {
 	return s.withRoster(ctx, j.User.TenantID, 0, func(tx *transaction, p *rosterPage) {
 		u := j.User
@@ -101,6 +102,7 @@ func (s *Users) Join(ctx context.Context, j user.Joining) error {
 		tx.write(emailItem{key: emailKey(u.Email), UserID: u.ID, Username: u.Username}, isHeld, heldBy(j.Invitation), user.ErrHoldLost)
 		tx.put(newUserItem(u), fmt.Errorf("there is a user %q already", u.ID))
 		tx.changeMembers(j.Tenant, 1, u.OwnerCount())
+		tx.checkStanding(j.By)
 		tx.record(j.Records...)
 	})
 }

@@ -388,7 +388,7 @@ func TestUsersLastOwner(t *testing.T) {
 }
 
 // Of two platform admins who take the role from each other at once, one stays.
-func TestUsersGuard(t *testing.T) {
+func TestUsersStanding(t *testing.T) {
 	t.Parallel()
 	users := dynamo.NewUsers(newTable(t))
 	admins := []user.User{newUser("a", "a@example.com"), newUser("b", "b@example.com")}
@@ -401,7 +401,7 @@ func TestUsersGuard(t *testing.T) {
 	var errs [2]error
 	var wg sync.WaitGroup
 	for i, by := range admins {
-		c := user.Change{Before: admins[1-i], After: admins[1-i], Guard: by.ID, Records: []audit.Record{told()}}
+		c := user.Change{Before: admins[1-i], After: admins[1-i], By: user.Standing{ID: by.ID, Role: identity.PlatformAdmin}, Records: []audit.Record{told()}}
 		c.After.Role, c.After.Version = identity.Developer, 2
 		wg.Go(func() { errs[i] = users.Change(t.Context(), c) })
 	}
@@ -493,6 +493,12 @@ func TestInvitation(t *testing.T) {
 	if err := s.users.Join(t.Context(), suspended); !errors.Is(err, fault.Conflict) {
 		t.Errorf("got %v, want %v", err, fault.Conflict)
 	}
+	forsaken := j
+	forsaken.By = user.Standing{ID: s.get("owner").ID, Role: identity.PlatformAdmin}
+	if err := s.users.Join(t.Context(), forsaken); !errors.Is(err, fault.Forbidden) {
+		t.Errorf("got %v, want %v", err, fault.Forbidden)
+	}
+	j.By = user.Standing{ID: s.get("owner").ID, Role: identity.Owner}
 	s.counted(1, 1)
 	j.Receipt = &idempotency.Record{Scope: idempotency.Scope{Caller: "c", Route: "r", Key: "k"}, ExpiresAt: now.Add(time.Hour)}
 	s.must(s.users.Join(t.Context(), j))

@@ -3,6 +3,7 @@ package dynamo
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/tenantry/tenantry/internal/audit"
@@ -107,11 +108,13 @@ var errUserChanged = fault.New(fault.Conflict, "the user was changed by another 
 
 // Change makes a change, all of it or nothing. It fails with fault.Conflict if
 // user or tenant are not as the change takes them to be, or if it would leave the
-// tenant without an owner, and with fault.Forbidden if the guard does not hold.
+// tenant without an owner, and with fault.Forbidden if whoever makes it has lost
+// their standing.
 func (s *Users) Change(ctx context.Context, c user.Change) error {
 	if c.Tenant == nil {
 		tx := s.begin()
 		tx.changeUser(c)
+		tx.checkStanding(c.By)
 		return tx.run(ctx)
 	}
 	return s.withRoster(ctx, c.Before.TenantID, c.Before.Number, func(tx *transaction, p *rosterPage) {
@@ -124,14 +127,12 @@ func (s *Users) Change(ctx context.Context, c user.Change) error {
 			p.set(c.Before.Number, &c.After)
 		}
 		tx.changeMembers(*c.Tenant, users, owners)
+		tx.checkStanding(c.By)
 	})
 }
 
 // changeUser adds the writes that change a user, or take one away, and tell of it.
 func (tx *transaction) changeUser(c user.Change) {
-	if c.Guard != "" {
-		tx.checkIs(c.Guard, identity.PlatformAdmin, fault.New(fault.Forbidden, "you are no platform admin any more"))
-	}
 	if c.After == (user.User{}) {
 		tx.removeUser(c.Before)
 	} else {
@@ -177,6 +178,13 @@ var errTenantChanged = fault.New(fault.Conflict, "the tenant was changed by anot
 func (tx *transaction) checkIs(id identity.UserID, role identity.Role, unmet error) {
 	tx.check(userKey(id), "#role = :role AND #disabled = :no", map[string]any{":role": role, ":no": false},
 		map[string]string{"#role": "role", "#disabled": "disabled"}, unmet)
+}
+
+// checkStanding requires that somebody still may do what they do.
+func (tx *transaction) checkStanding(s user.Standing) {
+	if s.ID != "" {
+		tx.checkIs(s.ID, s.Role, fault.New(fault.Forbidden, "you are no %s any more, or disabled", strings.ReplaceAll(string(s.Role), "_", " ")))
+	}
 }
 
 // Reset writes a reset. It fails with idempotency.ErrRecorded if the receipt is

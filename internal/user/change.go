@@ -16,11 +16,21 @@ type Change struct {
 	Before User
 	After  User // the zero value where the user is removed
 	// Tenant is the change of the tenant, or nil for those who belong to none.
-	Tenant *TenantChange
-	// Guard is who must still be a platform admin, and not disabled, or "".
-	Guard   identity.UserID
+	Tenant  *TenantChange
+	By      Standing
 	Records []audit.Record
 }
+
+// A Standing is what gives somebody the right to a change: a user who must still
+// have a role, and not be disabled, when the change is made. The caller's token told
+// of it up to a minute ago. The zero value asks for nothing.
+type Standing struct {
+	ID   identity.UserID
+	Role identity.Role
+}
+
+// standing returns what gives c the right to change others.
+func standing(c identity.Caller) Standing { return Standing{c.Subject, c.Role} }
 
 // A TenantChange is what becomes of the tenant of a user who is changed.
 type TenantChange struct {
@@ -36,7 +46,8 @@ type Store interface {
 	Getter
 	// Change makes a change, all of it or nothing. It fails with fault.Conflict if
 	// user or tenant are not as the change takes them to be, or if it would leave the
-	// tenant without an owner, and with fault.Forbidden if the guard does not hold.
+	// tenant without an owner, and with fault.Forbidden if whoever makes it has lost
+	// their standing.
 	Change(ctx context.Context, c Change) error
 	// OtherOwner returns the owner of a tenant who is not disabled and has been its
 	// user for the longest, leaving out one, or fault.NotFound.
@@ -46,10 +57,10 @@ type Store interface {
 // change returns the change of a member to after, which the caller asks for.
 func (m member) change(ctx context.Context, store Store, c identity.Caller, after User, told audit.Record) (Change, error) {
 	ch := Change{Before: m.User, After: after, Records: []audit.Record{told}}
+	if m.ID != c.Subject { // whose own row has the version that was read
+		ch.By = standing(c)
+	}
 	if m.tenant == nil {
-		if m.Role == identity.PlatformAdmin && m.ID != c.Subject {
-			ch.Guard = c.Subject
-		}
 		return ch, nil
 	}
 	succession, err := succeed(ctx, store, *m.tenant, m.User, after)
@@ -57,6 +68,9 @@ func (m member) change(ctx context.Context, store Store, c identity.Caller, afte
 		return ch, err
 	}
 	ch.Tenant = &succession
+	if succession.Heir == ch.By.ID { // who must be more than that
+		ch.By = Standing{}
+	}
 	ch.Records = append(ch.Records, succession.records(c)...)
 	return ch, nil
 }

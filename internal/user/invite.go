@@ -67,6 +67,7 @@ type Joining struct {
 	Invitation Invitation
 	User       User
 	Tenant     TenantChange
+	By         Standing
 	Records    []audit.Record
 	Receipt    *idempotency.Record // nil where no answer is to be remembered
 }
@@ -83,8 +84,9 @@ type InvitationStore interface {
 	// Release frees the e-mail address, if the hold is still that of i.
 	Release(ctx context.Context, i Invitation) error
 	// Join writes the user, whose e-mail address is bound then. It fails with
-	// idempotency.ErrRecorded if the receipt is there already, with ErrHoldLost, and
-	// with fault.Conflict if the tenant is not as the joining takes it to be.
+	// idempotency.ErrRecorded if the receipt is there already, with ErrHoldLost, with
+	// fault.Conflict if the tenant is not as the joining takes it to be, and with
+	// fault.Forbidden if whoever invites has lost their standing.
 	Join(ctx context.Context, j Joining) error
 }
 
@@ -190,7 +192,7 @@ func (s *Inviter) complete(ctx context.Context, c identity.Caller, i Invitation,
 			ch.After = owned(t, u.ID)
 		}
 		records := append([]audit.Record{told}, ch.records(c)...)
-		return u, s.store.Join(ctx, Joining{i, u, ch, records, record})
+		return u, s.store.Join(ctx, Joining{i, u, ch, standing(c), records, record})
 	})
 }
 

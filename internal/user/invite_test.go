@@ -82,21 +82,26 @@ func TestInviteRefused(t *testing.T) {
 		meanwhile func(*world)
 		kind      fault.Kind
 	}{
-		"nothing valid":                     {"owner", user.Draft{}, nil, nil, fault.Invalid},
-		"a role of the platform":            {"owner", set(func(d *user.Draft) { d.Role = identity.PlatformAdmin }), nil, nil, fault.Invalid},
-		"a role above":                      {"admin", set(func(d *user.Draft) { d.Role = identity.Owner }), nil, nil, fault.Forbidden},
-		"another tenant":                    {"owner", set(func(d *user.Draft) { d.TenantID = other }), nil, nil, fault.NotFound},
-		"no tenant":                         {"root", set(func(d *user.Draft) { d.TenantID = "none" }), nil, nil, fault.NotFound},
-		"an address that is taken":          {"owner", set(func(d *user.Draft) { d.Email = "stranger@example.com" }), nil, nil, fault.EmailTaken},
-		"suspended":                         {"owner", newDraft(), status(tenant.Suspended), nil, fault.TenantSuspended},
-		"inactive":                          {"owner", newDraft(), status(tenant.Inactive), nil, fault.TenantInactive},
-		"failed":                            {"owner", newDraft(), status(tenant.Failed), nil, fault.Conflict},
-		"provisioning":                      {"owner", newDraft(), status(tenant.Provisioning), nil, fault.OperationRunning},
-		"deleting":                          {"owner", newDraft(), status(tenant.Deleting), nil, fault.TenantDeleting},
-		"deleting, platform admin":          {"root", set(func(d *user.Draft) { d.TenantID = acme }), status(tenant.Deleting), nil, fault.TenantDeleting},
-		"suspended, platform admin":         {"root", set(func(d *user.Draft) { d.TenantID = acme }), status(tenant.Suspended), nil, ""},
-		"suspended meanwhile":               {"owner", newDraft(), nil, status(tenant.Suspended), fault.TenantSuspended},
-		"deleting meanwhile":                {"owner", newDraft(), nil, status(tenant.Deleting), fault.TenantDeleting},
+		"nothing valid":             {"owner", user.Draft{}, nil, nil, fault.Invalid},
+		"a role of the platform":    {"owner", set(func(d *user.Draft) { d.Role = identity.PlatformAdmin }), nil, nil, fault.Invalid},
+		"a role above":              {"admin", set(func(d *user.Draft) { d.Role = identity.Owner }), nil, nil, fault.Forbidden},
+		"another tenant":            {"owner", set(func(d *user.Draft) { d.TenantID = other }), nil, nil, fault.NotFound},
+		"no tenant":                 {"root", set(func(d *user.Draft) { d.TenantID = "none" }), nil, nil, fault.NotFound},
+		"an address that is taken":  {"owner", set(func(d *user.Draft) { d.Email = "stranger@example.com" }), nil, nil, fault.EmailTaken},
+		"suspended":                 {"owner", newDraft(), status(tenant.Suspended), nil, fault.TenantSuspended},
+		"inactive":                  {"owner", newDraft(), status(tenant.Inactive), nil, fault.TenantInactive},
+		"failed":                    {"owner", newDraft(), status(tenant.Failed), nil, fault.Conflict},
+		"provisioning":              {"owner", newDraft(), status(tenant.Provisioning), nil, fault.OperationRunning},
+		"deleting":                  {"owner", newDraft(), status(tenant.Deleting), nil, fault.TenantDeleting},
+		"deleting, platform admin":  {"root", set(func(d *user.Draft) { d.TenantID = acme }), status(tenant.Deleting), nil, fault.TenantDeleting},
+		"suspended, platform admin": {"root", set(func(d *user.Draft) { d.TenantID = acme }), status(tenant.Suspended), nil, ""},
+		"suspended meanwhile":       {"owner", newDraft(), nil, status(tenant.Suspended), fault.TenantSuspended},
+		"deleting meanwhile":        {"owner", newDraft(), nil, status(tenant.Deleting), fault.TenantDeleting},
+		"demoted meanwhile": {"owner", newDraft(), nil, func(w *world) {
+			u := w.users["owner"]
+			u.Role, u.Version = identity.Agent, 2
+			w.users["owner"] = u
+		}, fault.Forbidden},
 		"an address that the pool refuses":  {"owner", newDraft(), func(w *world) { w.fails = fault.Fields{{Pointer: "#/email"}}.Err() }, nil, fault.Invalid},
 		"suspended meanwhile, platform adm": {"root", set(func(d *user.Draft) { d.TenantID = acme }), nil, status(tenant.Suspended), ""},
 	} {

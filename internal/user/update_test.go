@@ -121,6 +121,16 @@ func TestUpdateMeanwhile(t *testing.T) {
 			w.tenants[acme] = tenant.Tenant{ID: acme, Status: tenant.Suspended, Version: 2}
 		}, "owner", "agent", role(identity.Supervisor), fault.TenantSuspended},
 		"the other owner goes": {func(w *world) { delete(w.users, "second") }, "owner", "owner", role(identity.Agent), fault.LastOwner},
+		"a member who calls is demoted": {func(w *world) {
+			u := w.users["admin"]
+			u.Role, u.Version = identity.Agent, 2
+			w.users["admin"] = u
+		}, "admin", "agent", role(identity.Admin), fault.Forbidden},
+		"a member who calls is disabled": {func(w *world) {
+			u := w.users["owner"]
+			u.Disabled, u.Version = true, 2
+			w.users["owner"] = u
+		}, "owner", "agent", role(identity.Owner), fault.Forbidden},
 		"the caller is demoted": {func(w *world) {
 			w.users["root"] = user.User{ID: "root", Role: identity.Developer, Version: 2}
 		}, "root", "root2", disable, fault.Forbidden},

@@ -115,10 +115,18 @@ func (w *world) meanwhile() {
 	}
 }
 
+// stands fails unless somebody still may do what they do.
+func (w *world) stands(s user.Standing) error {
+	if by := w.users[s.ID]; s.ID != "" && (by.Role != s.Role || by.Disabled) {
+		return fault.New(fault.Forbidden, "no %s any more", s.Role)
+	}
+	return nil
+}
+
 func (w *world) Change(_ context.Context, c user.Change) error {
 	w.meanwhile()
-	if guard := w.users[c.Guard]; c.Guard != "" && (guard.Role != identity.PlatformAdmin || guard.Disabled) {
-		return fault.New(fault.Forbidden, "no platform admin any more")
+	if err := w.stands(c.By); err != nil {
+		return err
 	}
 	if w.users[c.Before.ID].Version != c.Before.Version {
 		return errChanged
@@ -226,6 +234,9 @@ func (w *world) Join(_ context.Context, j user.Joining) error {
 		return idempotency.ErrRecorded
 	case w.held[j.Invitation.Email] != j.Invitation:
 		return user.ErrHoldLost
+	}
+	if err := w.stands(j.By); err != nil {
+		return err
 	}
 	if err := w.changeTenant(j.Tenant); err != nil {
 		return err

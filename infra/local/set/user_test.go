@@ -217,6 +217,27 @@ func TestLastOwner(t *testing.T) {
 	}
 }
 
+// Who was demoted can give nobody a role, though the gateway still takes the token
+// for that of an admin.
+func TestDemotedAdmin(t *testing.T) {
+	c := newClient(t, common)
+	owner, id := c.owner()
+	email := unique("admin") + "@example.com"
+	adminID := owner.invite(email, "Admin", "admin")
+	agentID := owner.invite(unique("agent")+"@example.com", "Agent", "agent")
+	admin := c.accept(email, "a password of mine")
+	admin.do("GET", "/users/"+agentID, nil).must(200)
+	owner.do("PATCH", "/users/"+adminID, `{"role":"agent"}`).must(200)
+	admin.do("PATCH", "/users/"+agentID, `{"role":"admin"}`).problem(403, "forbidden")
+	late := unique("late") + "@example.com"
+	admin.do("POST", "/users", map[string]any{"email": late, "full_name": "Late", "role": "admin"}).problem(403, "forbidden")
+	admin.do("DELETE", "/users/"+agentID, nil).problem(403, "forbidden")
+	if got := owner.do("GET", "/users/"+agentID, nil).must(200); got.Body["role"] != "agent" {
+		t.Errorf("the agent of tenant %s is %s", id, got.Raw)
+	}
+	owner.invite(late, "Late", "agent") // as the address is free
+}
+
 func TestUsersAsPlatformAdmin(t *testing.T) {
 	c := newClient(t, common)
 	admin := c.admin()
