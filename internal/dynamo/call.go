@@ -189,19 +189,19 @@ func justAfter(at time.Time) string { return sortable(at.Add(time.Millisecond)) 
 
 // ExpireDue gives back all slots whose leases were over at a time.
 func (s *Calls) ExpireDue(ctx context.Context, at time.Time) error {
-	over := map[identity.TenantID][]call.Call{}
+	var keys []key
 	err := (&Due{s.Table}).due(ctx, dueCall, at, func(k key) error {
-		var item callItem
-		err := s.get(ctx, k, &item)
-		if errors.Is(err, errNoItem) {
-			return nil
-		}
-		if c := item.call(); err == nil && c.State == call.Live && !c.Holds(at) {
+		keys = append(keys, k)
+		return nil
+	})
+	items, err2 := batchGet[callItem](ctx, s.Table, keys, "")
+	over := map[identity.TenantID][]call.Call{}
+	for _, item := range items {
+		if c := item.call(); c.State == call.Live && !c.Holds(at) {
 			over[c.TenantID] = append(over[c.TenantID], c)
 		}
-		return err
-	})
-	errs := []error{err}
+	}
+	errs := []error{err, err2}
 	for id, calls := range over {
 		for some := range slices.Chunk(calls, expiredAtOnce) {
 			errs = append(errs, s.expire(ctx, id, some, at))
