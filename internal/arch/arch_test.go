@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"work":           {"audit", "fault", "idempotency", "operation", "patch", "tenant"},
 	"provisioning":   {"audit", "fault", "idempotency", "identity", "operation", "patch", "tenant", "user", "work"},
 	"trail":          {"audit", "identity"},
+	"health":         {"fault", "tenant"},
 	"call":           {"agent", "audit", "conflict", "fault", "identity", "patch", "tenant"},
 	"usage":          {"audit", "conflict", "fault", "identity", "patch", "tenant"},
 	"stats":          {"call", "identity", "tenant", "usage"},

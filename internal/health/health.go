@@ -1,0 +1,177 @@
+// Package health holds the reports of how the platform is doing: what was probed,
+// what became of it, and the rule by which that makes one status. It knows neither
+// HTTP nor AWS.
+package health
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tenantry/tenantry/internal/tenant"
+)
+
+const (
+	// Patience is how long a probe may take.
+	Patience = 2 * time.Second
+	// slow is from when on an answer is a sign of trouble.
+	slow = time.Second
+	// silent is how long the sweeper may not have swept.
+	silent = 5 * time.Minute
+	// Kept is how long reports are kept.
+	Kept = 24 * time.Hour
+	// refreshedAfter is how old a report is that is made anew when somebody asks.
+	refreshedAfter = 10 * time.Second
+)
+
+// A Status says how a component, or the platform, is doing.
+type Status string
+
+// The statuses, from good to bad.
+const (
+	Up       Status = "up"
+	Degraded Status = "degraded" // it answers, but slowly, or is near a limit
+	Down     Status = "down"
+)
+
+// rank sorts the statuses from good to bad.
+var rank = map[Status]int{Up: 0, Degraded: 1, Down: 2}
+
+// worse returns the worse of two statuses.
+func worse(a, b Status) Status {
+	if rank[a] < rank[b] {
+		return b
+	}
+	return a
+}
+
+// A Component is one thing that was probed.
+type Component struct {
+	Name    string
+	Kind    Kind
+	Status  Status
+	Latency time.Duration
+	Version string // as it told, or ""
+	Error   string // what is wrong, without secrets, or ""
+}
+
+// A Finding is what a probe found out of something that answers.
+type Finding struct {
+	Version string
+	// Worry is why it is degraded though it answers, or "".
+	Worry string
+}
+
+// A Probe finds out how something is doing. Its error is shown to operators, so it
+// holds no secret.
+type Probe struct {
+	Name string
+	Kind Kind
+	Do   func(ctx context.Context) (Finding, error)
+}
+
+// Run runs probes at the same time, each no longer than Patience, and returns what
+// became of them, in their order. It does not wait for one that does not heed its
+// context.
+func Run(ctx context.Context, probes []Probe) []Component {
+	components := make([]Component, len(probes))
+	var group sync.WaitGroup
+	for i, p := range probes {
+		group.Go(func() { components[i] = p.run(ctx) })
+	}
+	group.Wait()
+	return components
+}
+
+type outcome struct {
+	finding Finding
+	err     error
+}
+
+func (p Probe) run(ctx context.Context) Component {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	begun := time.Now()
+	done := make(chan outcome, 1)
+	go func() {
+		f, err := p.Do(ctx)
+		done <- outcome{f, err}
+	}()
+	var o outcome
+	select {
+	case o = <-done:
+	case <-ctx.Done():
+		o.err = ctx.Err()
+	}
+	return p.component(o, time.Since(begun))
+}
+
+// component returns what an outcome makes of the component.
+func (p Probe) component(o outcome, took time.Duration) Component {
+	c := Component{Name: p.Name, Kind: p.Kind, Status: Up, Latency: took, Version: o.finding.Version}
+	switch {
+	case errors.Is(o.err, context.DeadlineExceeded):
+		c.Status, c.Error = Down, "no answer within "+Patience.String()
+	case o.err != nil:
+		c.Status, c.Error = Down, o.err.Error()
+	case o.finding.Worry != "":
+		c.Status, c.Error = Degraded, o.finding.Worry
+	case took >= slow:
+		c.Status, c.Error = Degraded, "it took "+took.Round(10*time.Millisecond).String()+" to answer"
+	}
+	return c
+}
+
+// A Report is how the platform is doing at a time.
+type Report struct {
+	Status       Status
+	CheckedAt    time.Time
+	Components   []Component // what the platform is built on, and its services
+	Integrations []Component // what is others'
+	// Tenants is how many there are in each status, or nil where that is not known.
+	Tenants       map[tenant.Status]int64
+	Stuck         int // operations that were to be looked at over a minute ago
+	ExpiredLeases int // of calls, that nobody gave back yet
+	LastSweepAt   *time.Time
+}
+
+// A Census is what is counted for a report.
+type Census struct {
+	Tenants       map[tenant.Status]int64
+	Stuck         int
+	ExpiredLeases int
+	LastSweepAt   *time.Time
+}
+
+// NewReport returns the report of what was found, in the order of names. The
+// platform is down if something that it is built on is down; it is degraded if
+// anything else is not up, an operation is stuck, or the sweeper is silent.
+func NewReport(at time.Time, own, targets []Component, census Census) Report {
+	r := Report{
+		Status: Up, CheckedAt: at, Components: own, Tenants: census.Tenants,
+		Stuck: census.Stuck, ExpiredLeases: census.ExpiredLeases, LastSweepAt: census.LastSweepAt,
+	}
+	for _, c := range own {
+		r.Status = worse(r.Status, c.Status)
+	}
+	for _, c := range targets {
+		if c.Status != Up {
+			r.Status = worse(r.Status, Degraded)
+		}
+		if c.Kind.integration() {
+			r.Integrations = append(r.Integrations, c)
+		} else {
+			r.Components = append(r.Components, c)
+		}
+	}
+	if r.Stuck > 0 || census.LastSweepAt == nil || at.Sub(*census.LastSweepAt) > silent {
+		r.Status = worse(r.Status, Degraded)
+	}
+	byName := func(a, b Component) int { return cmp.Compare(a.Name, b.Name) }
+	slices.SortStableFunc(r.Components, byName)
+	slices.SortStableFunc(r.Integrations, byName)
+	return r
+}
