@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
@@ -64,9 +65,13 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 		Store:  dynamo.NewAudit(table),
 		Signer: signing.NewKey(kms.NewFromConfig(cfg), env.String("AUDIT_KEY_ARN")),
 	}
-	counts := dynamo.NewCounts(table)
+	counts, reports := dynamo.NewCounts(table), dynamo.NewHealth(table)
 	inviter := user.NewInviter(users, tenants, directory)
 	return func(ctx context.Context, _ struct{}) (struct{}, error) {
-		return struct{}{}, errors.Join(sealer.Seal(ctx), sweeper.Sweep(ctx), inviter.Sweep(ctx, due), counts.Fold(ctx))
+		err := errors.Join(sealer.Seal(ctx), sweeper.Sweep(ctx), inviter.Sweep(ctx, due), counts.Fold(ctx))
+		if err == nil {
+			err = reports.Swept(ctx, time.Now())
+		}
+		return struct{}{}, err
 	}
 }

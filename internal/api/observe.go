@@ -5,6 +5,14 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/tenantry/tenantry/internal/metric"
+)
+
+// The metrics of a request.
+var (
+	latency    = metric.Metric{Name: "Latency", Unit: "Milliseconds"}
+	faultCount = metric.Metric{Name: "Faults", Unit: "Count"}
 )
 
 // observe logs one line for each request. The line is also two CloudWatch
@@ -16,7 +24,7 @@ func (s *Server) observe(ctx context.Context, start time.Time, r *Request, resp 
 		level, faults = slog.LevelError, 1
 	}
 	attrs := []slog.Attr{
-		slog.Any("_aws", newDirective(s.namespace, start)),
+		slog.Any("_aws", metric.NewDirective(s.namespace, start, [][]string{{"Operation"}, {}}, latency, faultCount)), // for its operation, and over all
 		slog.String("Operation", s.op.Name),
 		slog.Int64("Latency", time.Since(start).Milliseconds()),
 		slog.Int("Faults", faults),
@@ -29,30 +37,4 @@ func (s *Server) observe(ctx context.Context, start time.Time, r *Request, resp 
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
 	slog.LogAttrs(ctx, level, "request", attrs...)
-}
-
-// A directive tells CloudWatch which members of a log line are metrics.
-type directive struct {
-	Timestamp         int64
-	CloudWatchMetrics []metricSet
-}
-
-type metricSet struct {
-	Namespace  string
-	Dimensions [][]string
-	Metrics    []metric
-}
-
-type metric struct {
-	Name string
-	Unit string
-}
-
-// newDirective counts each metric twice: for its operation, and over all.
-func newDirective(namespace string, t time.Time) directive {
-	return directive{t.UnixMilli(), []metricSet{{
-		Namespace:  namespace,
-		Dimensions: [][]string{{"Operation"}, {}},
-		Metrics:    []metric{{"Latency", "Milliseconds"}, {"Faults", "Count"}},
-	}}}
 }

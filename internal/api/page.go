@@ -50,6 +50,15 @@ func (p *parameters) integer(name string, fallback, least, most int) int {
 	return n
 }
 
+// boolean returns a parameter, or false if it is not there.
+func (p *parameters) boolean(name string) bool {
+	text, ok := p.text(name)
+	if ok && text != "true" && text != "false" {
+		p.unread.AddParameter(name, "must be true or false")
+	}
+	return text == "true"
+}
+
 // tenantID returns the tenant that r is about: the one that its query names, or else
 // the caller's own. Platform admins have none, and so must name one.
 func (p *parameters) tenantID(r *Request) identity.TenantID {

@@ -25,6 +25,7 @@ var allowed = map[string][]string{
 	"audit":       {"fault", "identity"},
 	"conflict":    {"fault"},
 	"opaque":      {},
+	"metric":      {},
 
 	// The domain, which knows neither edges nor adapters.
 	"tenant":         {"audit", "conflict", "fault", "idempotency", "identity", "patch"},
@@ -35,7 +36,7 @@ var allowed = map[string][]string{
 	"work":           {"audit", "fault", "idempotency", "operation", "patch", "tenant"},
 	"provisioning":   {"audit", "fault", "idempotency", "identity", "operation", "patch", "tenant", "user", "work"},
 	"trail":          {"audit", "identity"},
-	"health":         {"fault", "tenant"},
+	"health":         {"fault", "metric", "tenant"},
 	"call":           {"agent", "audit", "conflict", "fault", "identity", "patch", "tenant"},
 	"usage":          {"audit", "conflict", "fault", "identity", "patch", "tenant"},
 	"stats":          {"call", "identity", "tenant", "usage"},
@@ -46,7 +47,7 @@ var allowed = map[string][]string{
 	"impersonation":  {"audit", "fault", "idempotency", "identity", "opaque", "patch", "tenant", "user"},
 
 	// The edges.
-	"api":        {"account", "agent", "apikey", "audit", "call", "deprovisioning", "fault", "idempotency", "identity", "impersonation", "operation", "page", "patch", "provisioning", "stats", "tenant", "trail", "usage", "user", "work"},
+	"api":        {"account", "agent", "apikey", "audit", "call", "deprovisioning", "fault", "health", "idempotency", "identity", "impersonation", "metric", "operation", "page", "patch", "provisioning", "stats", "tenant", "trail", "usage", "user", "work"},
 	"authorizer": {"api", "apikey", "fault", "identity", "impersonation", "opaque", "token", "user"},
 	"task":       {"fault", "operation", "work"},
 	"trigger":    {"account", "fault", "identity", "provisioning"},
@@ -54,8 +55,9 @@ var allowed = map[string][]string{
 
 	// The adapters, which know no edge.
 	"cognito":  {"account", "fault", "identity", "provisioning", "sweep"},
-	"dynamo":   {"agent", "apikey", "audit", "call", "directory", "fault", "idempotency", "identity", "impersonation", "opaque", "operation", "page", "provisioning", "stats", "sweep", "tenant", "usage", "user"},
+	"dynamo":   {"agent", "apikey", "audit", "call", "directory", "fault", "health", "idempotency", "identity", "impersonation", "opaque", "operation", "page", "provisioning", "stats", "sweep", "tenant", "usage", "user"},
 	"signing":  {"audit"},
+	"invoke":   {"health"},
 	"secret":   {"operation", "provisioning", "tenant", "identity"},
 	"token":    {"fault", "identity"},
 	"workflow": {"operation"},
@@ -64,7 +66,7 @@ var allowed = map[string][]string{
 }
 
 // awsAllowed is who may import clients of AWS services, besides the functions.
-var awsAllowed = []string{"cognito", "dynamo", "secret", "signing", "workflow"}
+var awsAllowed = []string{"cognito", "dynamo", "invoke", "secret", "signing", "workflow"}
 
 // TestImports reads the files itself, rather than ask go list, so that go test
 // sees what it depends on and does not answer from its cache.

@@ -112,6 +112,19 @@ func (e *Env) String(name string) string {
 	return v
 }
 
+// Optional returns the variable, or "" if it is not set.
+func (*Env) Optional(name string) string { return os.Getenv(name) }
+
+// Int returns the variable, which must be a whole number above zero.
+func (e *Env) Int(name string) int {
+	text := e.String(name)
+	n, err := strconv.Atoi(text)
+	if text != "" && (err != nil || n < 1) {
+		e.faults = append(e.faults, name+" is no number above zero")
+	}
+	return n
+}
+
 // Bool returns the variable, which must be true or false.
 func (e *Env) Bool(name string) bool {
 	text := e.String(name)

@@ -56,6 +56,9 @@ import (
 //	impersonation          IMPERSONATION#<id>              IMPERSONATION
 //	token of one           IMPERSONATION-TOKEN#<hash>      IMPERSONATION-TOKEN  leads to the id
 //	audit record           AUDIT#<tenant id or PLATFORM>   <time>#<id>
+//	report of health       HEALTH                          LATEST, REPORT#<time>
+//	that one is made       HEALTH                          CLAIM
+//	that was swept         HEALTH                          SWEPT
 //	head of their chain    AUDIT#<tenant id or PLATFORM>   HEAD
 type key struct {
 	PK string `dynamodbav:"pk"`
@@ -200,6 +203,13 @@ func branchKey(branch int64) key {
 func statusGroup(status tenant.Status, n int64) string {
 	return string(status) + "#" + strconv.FormatInt(n/statusGroupSize, 10)
 }
+
+const healthPartition = "HEALTH"
+
+func latestReportKey() key       { return key{healthPartition, "LATEST"} }
+func reportKey(at time.Time) key { return key{healthPartition, "REPORT#" + sortable(at)} }
+func claimKey() key              { return key{healthPartition, "CLAIM"} }
+func sweptKey() key              { return key{healthPartition, "SWEPT"} }
 
 // platform stands for a tenant where something belongs to none.
 const platform = "PLATFORM"

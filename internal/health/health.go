@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tenantry/tenantry/internal/metric"
 	"github.com/tenantry/tenantry/internal/tenant"
 )
 
@@ -174,4 +175,24 @@ func NewReport(at time.Time, own, targets []Component, census Census) Report {
 	slices.SortStableFunc(r.Components, byName)
 	slices.SortStableFunc(r.Integrations, byName)
 	return r
+}
+
+// Figures returns what alarms look at: how bad the status is (0 to 2), how many
+// components are down, and what is counted.
+func (r Report) Figures() []metric.Figure {
+	down := int64(0)
+	for _, c := range slices.Concat(r.Components, r.Integrations) {
+		if c.Status == Down {
+			down++
+		}
+	}
+	return []metric.Figure{
+		{Name: "HealthStatus", Value: int64(rank[r.Status])}, {Name: "ComponentsDown", Value: down},
+		{Name: "StuckOperations", Value: int64(r.Stuck)}, {Name: "ExpiredLeases", Value: int64(r.ExpiredLeases)},
+	}
+}
+
+// Ping makes the Do of a probe of what only says whether it answers.
+func Ping(ping func(ctx context.Context) error) func(context.Context) (Finding, error) {
+	return func(ctx context.Context) (Finding, error) { return Finding{}, ping(ctx) }
 }

@@ -22,6 +22,7 @@ const (
 	Cognito        Kind = "cognito"
 	SecretsManager Kind = "secretsmanager"
 	StepFunctions  Kind = "stepfunctions"
+	Lambda         Kind = "lambda" // what probes the targets
 
 	Postgres Kind = "postgres"
 	MongoDB  Kind = "mongodb"
@@ -129,7 +130,7 @@ func (t Target) addressFault() string {
 		if !isHostPort(t.Address) {
 			return "must be a host with a port, as in db.internal:5432"
 		}
-	case DynamoDB, Cognito, SecretsManager, StepFunctions:
+	case DynamoDB, Cognito, SecretsManager, StepFunctions, Lambda:
 	}
 	return ""
 }
