@@ -187,8 +187,10 @@ func (r Report) Figures() []metric.Figure {
 		}
 	}
 	return []metric.Figure{
-		{Name: "HealthStatus", Value: int64(rank[r.Status])}, {Name: "ComponentsDown", Value: down},
-		{Name: "StuckOperations", Value: int64(r.Stuck)}, {Name: "ExpiredLeases", Value: int64(r.ExpiredLeases)},
+		{Name: "HealthStatus", Value: int64(rank[r.Status])},
+		{Name: "ComponentsDown", Value: down},
+		{Name: "StuckOperations", Value: int64(r.Stuck)},
+		{Name: "ExpiredLeases", Value: int64(r.ExpiredLeases)},
 	}
 }
 

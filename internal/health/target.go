@@ -38,6 +38,9 @@ const (
 // integration reports whether components of the kind are others'.
 func (k Kind) integration() bool { return k == Integration }
 
+// hasURL reports whether the address of a target of the kind is a URL.
+func (k Kind) hasURL() bool { return k == HTTP || k == Integration || k == MinIO || k == S3 }
+
 // targetKinds is the kinds that a target may have.
 var targetKinds = []Kind{Postgres, MongoDB, Redis, Kafka, MinIO, S3, HTTP, Integration}
 
@@ -111,8 +114,8 @@ func (t Target) addressFault() string {
 	if len(t.Address) > maxAddress {
 		return fmt.Sprintf("must be at most %d characters", maxAddress)
 	}
-	switch t.Kind {
-	case HTTP, Integration, MinIO, S3:
+	switch {
+	case t.Kind.hasURL():
 		u, err := url.Parse(t.Address)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			return "must be a URL that begins with http:// or https://"
@@ -120,17 +123,14 @@ func (t Target) addressFault() string {
 		if u.User != nil {
 			return "must hold no user name or password; name a secret in secret_arn"
 		}
-	case Kafka:
+	case t.Kind == Kafka:
 		for broker := range strings.SplitSeq(t.Address, ",") {
 			if !isHostPort(broker) {
 				return "must be hosts with ports, as in kafka-1:9092,kafka-2:9092"
 			}
 		}
-	case Postgres, MongoDB, Redis:
-		if !isHostPort(t.Address) {
-			return "must be a host with a port, as in db.internal:5432"
-		}
-	case DynamoDB, Cognito, SecretsManager, StepFunctions, Lambda:
+	case !isHostPort(t.Address):
+		return "must be a host with a port, as in db.internal:5432"
 	}
 	return ""
 }

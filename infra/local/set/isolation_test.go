@@ -33,7 +33,7 @@ var named = map[string]string{
 // unnamed is the parameters and members that name nothing which belongs to a
 // tenant.
 var unnamed = strings.Fields(`
-	limit offset cursor status_filter q search action from to path
+	limit offset cursor status_filter q search action from to path refresh
 	name full_name organization_name username role scopes status status_reason code reason mode meta_data isolation country
 	password new_password old_password admin_password sip_password sip_username webhook_secret refresh_token
 	billing_plan limits max_agents max_contacts max_messages_month max_concurrent_calls monthly_call_limit
