@@ -107,7 +107,7 @@ func (s *Health) Census(ctx context.Context, at time.Time) (health.Census, error
 		if err != nil {
 			return err
 		}
-		c.Tenants = map[tenant.Status]int64{}
+		c.Tenants = make(map[tenant.Status]int64)
 		for _, status := range tenant.Statuses() {
 			c.Tenants[status] = tree.Total(directory.Filter(status))
 		}

@@ -21,7 +21,8 @@ import (
 // newReport returns a report of a time.
 func newReport(at time.Time) health.Report {
 	return health.Report{
-		Status: health.Degraded, CheckedAt: at, Tenants: map[tenant.Status]int64{tenant.Active: 2}, Stuck: 1, ExpiredLeases: 3, LastSweepAt: new(at.Add(-time.Minute)),
+		Status: health.Degraded, CheckedAt: at, Stuck: 1, ExpiredLeases: 3, LastSweepAt: new(at.Add(-time.Minute)),
+		Tenants:      map[tenant.Status]int64{tenant.Active: 2}, //nolint:exhaustive // one is enough
 		Components:   []health.Component{{Name: "dynamodb", Kind: health.DynamoDB, Status: health.Up, Latency: 1500 * time.Microsecond}},
 		Integrations: []health.Component{{Name: "numbers", Kind: health.Integration, Status: health.Down, Version: "2", Error: "no answer"}},
 	}
@@ -106,7 +107,7 @@ func TestCensus(t *testing.T) {
 	if err := s.Swept(t.Context(), now); err != nil {
 		t.Fatal(err)
 	}
-	want := health.Census{Tenants: map[tenant.Status]int64{}, Stuck: 1, ExpiredLeases: 1, LastSweepAt: &now}
+	want := health.Census{Tenants: make(map[tenant.Status]int64), Stuck: 1, ExpiredLeases: 1, LastSweepAt: &now}
 	for _, status := range tenant.Statuses() {
 		want.Tenants[status] = 0
 	}
