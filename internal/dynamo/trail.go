@@ -92,9 +92,14 @@ func (t *trail) filter(f audit.Filter) {
 	}
 }
 
-// wholeMillisecond returns the first millisecond that is not before t.
+// wholeMillisecond returns the first millisecond that is not before t, or the last
+// that has a year of four digits.
 func wholeMillisecond(t time.Time) time.Time {
-	return t.Add(time.Millisecond - 1).Truncate(time.Millisecond)
+	whole := t.Add(time.Millisecond - 1).Truncate(time.Millisecond)
+	if whole.Year() > 9999 {
+		return whole.Add(-time.Millisecond)
+	}
+	return whole
 }
 
 // hours returns the partitions that hold the records between two sort keys, newest

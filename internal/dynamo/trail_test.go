@@ -89,6 +89,7 @@ func TestListAudit(t *testing.T) {
 		"to":                      {audit.Filter{Stream: "T1", To: noon.Add(2 * ms)}, a[3:]},
 		"to just after":           {audit.Filter{Stream: "T1", To: noon.Add(2*ms + 1)}, a[2:]},
 		"from and to":             {audit.Filter{Stream: "T1", From: noon.Add(ms), To: noon.Add(3 * ms)}, a[2:4]},
+		"to the end of time":      {audit.Filter{Stream: "T1", To: time.Date(9999, 12, 31, 23, 59, 59, 999_900_000, time.UTC)}, t1},
 		"less than a millisecond": {audit.Filter{Stream: "T1", From: noon.Add(1), To: noon.Add(2)}, nil},
 		"an actor":                {audit.Filter{Stream: "T1", Actor: "ada"}, a},
 		"an action":               {audit.Filter{Stream: "T1", Action: audit.TenantDeleting}, b},

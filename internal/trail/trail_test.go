@@ -271,15 +271,22 @@ func TestVerifyUnsealed(t *testing.T) {
 	bad(t, halfway.rows(), trail.Options{}, 2, 0, "has a hash and no seq")
 }
 
-// Records that were sealed after the head was read stand behind it.
+// Records that were sealed after the head was read stand behind it. Nobody has
+// signed for them: they count as not sealed, whatever they hold.
 func TestVerifySealedMeanwhile(t *testing.T) {
 	l := newLedger(t, 3)
 	head := trail.Head(l.head())
-	l.seal(l.record("T", 3*time.Minute))
-	rows := append(slices.Clone(l.rows()[:5]), head)
-	if r := good(t, rows, trail.Options{}); r.Last != 4 || r.Head.Seq != 3 {
+	l.seal(l.record("T", 58*time.Minute))
+	forged := audit.Event{Record: l.record("T", 59*time.Minute), Seal: audit.Seal{Seq: 9, PrevHash: "p", Hash: "h"}}
+	l.add(forged)
+	rows := append(slices.Clone(l.rows()[:6]), head)
+	if r := good(t, rows, trail.Options{}); r.Records != 5 || r.Unsealed != 2 || r.Last != 3 || r.Head.Seq != 3 {
 		t.Errorf("got %+v", r)
 	}
+	forged.Time = forged.Time.Add(-time.Hour)
+	old := newLedger(t, 3)
+	old.add(forged)
+	bad(t, old.rows(), trail.Options{}, 5, 0, "has no place in the chain")
 	// An old head, with all records after it taken away, is the export of that time:
 	// only a later head tells.
 	good(t, append([]string{rows[0]}, rows[2:]...), trail.Options{})

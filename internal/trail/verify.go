@@ -60,7 +60,7 @@ type Options struct {
 // A Report is what was found in an export that is good.
 type Report struct {
 	Records     int // sealed and not
-	Unsealed    int
+	Unsealed    int         // which nobody has signed for
 	First, Last int64       // the numbers of the records, where they are of one stream
 	Head        *audit.Head // the newest, or nil
 }
@@ -82,6 +82,7 @@ func Verify(files []File, o Options) (Report, error) {
 		}
 		v.events, v.ends = append(v.events, events...), append(v.ends, end)
 	}
+	v.unseal()
 	for _, check := range []func() error{v.records, v.order, v.heads, v.links, v.beginning, v.end, v.late} {
 		if err := check(); err != nil {
 			return Report{}, err
@@ -108,6 +109,17 @@ type link struct {
 
 // head returns the head that the newest file ends with, or nil.
 func (v *verifier) head() *audit.Head { return v.ends[0].head }
+
+// unseal takes the records behind the head for what they are: nobody has signed for
+// them yet, so their seals say nothing.
+func (v *verifier) unseal() {
+	head := v.head()
+	for i, e := range v.events {
+		if head != nil && e.Seq > head.Seq {
+			v.events[i].Seal = audit.Seal{}
+		}
+	}
+}
 
 // records checks each record by itself, and puts it into its place.
 func (v *verifier) records() error {
@@ -231,8 +243,7 @@ func (v *verifier) beginning() error {
 	return v.oldest.faultOf(v.oldest.Event, "the records before it are missing: the export begins at seq %d", v.oldest.Seq)
 }
 
-// end checks that the chain goes on to its head. Records that were sealed after the
-// head was read stand behind it.
+// end checks that the chain goes on to its head.
 func (v *verifier) end() error {
 	head := v.head()
 	if v.options.Partial || head == nil {
