@@ -3,17 +3,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
-	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/boot"
 	"github.com/tenantry/tenantry/internal/cognito"
 	"github.com/tenantry/tenantry/internal/deprovisioning"
@@ -21,7 +18,6 @@ import (
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/provisioning"
 	"github.com/tenantry/tenantry/internal/secret"
-	"github.com/tenantry/tenantry/internal/signing"
 	"github.com/tenantry/tenantry/internal/sweep"
 	"github.com/tenantry/tenantry/internal/user"
 	"github.com/tenantry/tenantry/internal/work"
@@ -61,14 +57,11 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 			},
 		},
 	}
-	sealer := &audit.Sealer{
-		Store:  dynamo.NewAudit(table),
-		Signer: signing.NewKey(kms.NewFromConfig(cfg), env.String("AUDIT_KEY_ARN")),
-	}
 	counts, reports := dynamo.NewCounts(table), dynamo.NewHealth(table)
 	inviter := user.NewInviter(users, tenants, directory)
 	return func(ctx context.Context, _ struct{}) (struct{}, error) {
-		err := errors.Join(sealer.Seal(ctx), sweeper.Sweep(ctx), inviter.Sweep(ctx, due), counts.Fold(ctx))
+		invitations := func(ctx context.Context) error { return inviter.Sweep(ctx, due) }
+		err := sweep.Together(ctx, sweeper.Sweep, invitations, counts.Fold)
 		if err == nil {
 			err = reports.Swept(ctx, time.Now())
 		}

@@ -15,20 +15,21 @@ import (
 	"github.com/tenantry/tenantry/internal/fault"
 )
 
-// Unsealed implements audit.SealStore. A reference is the sort key of a record. Of
-// each shard of the index due it makes one request.
+const (
+	// maxBacklog is how many records of one stream are taken up at once, and
+	// maxSealRequests how many requests are made in a shard to find some of all: a
+	// stream that cannot be sealed does not keep those behind it from being.
+	maxBacklog      = 1000
+	maxSealRequests = 20
+)
+
+// Unsealed implements audit.SealStore. A reference is the sort key of a record.
 func (s *Audit) Unsealed(ctx context.Context, before time.Time) ([]audit.Backlog, error) {
 	found := map[audit.Stream][]audit.Reference{}
 	var errs []error
 	for shard := range dueShards {
-		in := dynamodb.QueryInput{IndexName: new("due"), KeyConditionExpression: new("due = :due AND due_at < :before")}
-		v := map[string]any{":due": dueKey(dueAudit, shard), ":before": sortable(before)}
-		keys, _, err := queryOnce[key](ctx, s.Table, in, v, maxQuery)
-		if err != nil {
+		if err := s.unsealed(ctx, shard, before, found); err != nil {
 			errs = append(errs, fmt.Errorf("find audit records to be sealed: %w", err))
-		}
-		for _, k := range keys {
-			found[auditStream(k)] = append(found[auditStream(k)], audit.Reference(k.SK))
 		}
 	}
 	var backlogs []audit.Backlog
@@ -36,6 +37,28 @@ func (s *Audit) Unsealed(ctx context.Context, before time.Time) ([]audit.Backlog
 		backlogs = append(backlogs, audit.Backlog{Stream: stream, References: slices.Sorted(slices.Values(found[stream]))})
 	}
 	return backlogs, errors.Join(errs...)
+}
+
+// unsealed adds what is to be sealed of one shard of the index due.
+func (s *Audit) unsealed(ctx context.Context, shard int, before time.Time, found map[audit.Stream][]audit.Reference) error {
+	in := dynamodb.QueryInput{IndexName: new("due"), KeyConditionExpression: new("due = :due AND due_at < :before")}
+	v := map[string]any{":due": dueKey(dueAudit, shard), ":before": sortable(before)}
+	for range maxSealRequests {
+		keys, last, err := queryFrom[key](ctx, s.Table, in, v, maxQuery)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if stream := auditStream(k); len(found[stream]) < maxBacklog {
+				found[stream] = append(found[stream], audit.Reference(k.SK))
+			}
+		}
+		if last == nil {
+			return nil
+		}
+		in.ExclusiveStartKey = last
+	}
+	return nil
 }
 
 // Read implements audit.SealStore.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 	"sync"
@@ -208,4 +209,28 @@ func TestSealWithoutHead(t *testing.T) {
 	if chain, unsealed := sealedItems(t, db, name, "T1"); len(chain) != 1 || unsealed != 1 {
 		t.Errorf("%d are sealed and %d are not, want 1 and 1", len(chain), unsealed)
 	}
+}
+
+// A stream with more records than are taken up at once does not hide those behind
+// it in its shard.
+func TestUnsealedBehindMany(t *testing.T) {
+	t.Parallel()
+	store := dynamo.NewAudit(newTable(t))
+	recorded(t, store, "T1", 1005, time.Hour)
+	other := ""
+	for i := 0; other == "" || shard(other) != shard("T1"); i++ {
+		other = fmt.Sprint("other-", i)
+	}
+	recorded(t, store, identity.TenantID(other), 1, time.Minute)
+	eventually(t, "both streams were found", func() bool {
+		backlogs, err := store.Unsealed(t.Context(), time.Now())
+		return err == nil && len(backlogs) == 2 && len(backlogs[0].References) == 1000 && len(backlogs[1].References) == 1
+	})
+}
+
+// shard returns where a stream is in the index due.
+func shard(stream string) uint32 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte("AUDIT#" + stream))
+	return h.Sum32() % 8
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/tenantry/tenantry/internal/fault"
@@ -90,10 +91,36 @@ type Sweeper struct {
 // fails does not keep it from the rest; the next sweep tries again.
 func (s *Sweeper) Sweep(ctx context.Context) error {
 	now := time.Now()
-	errs := []error{s.sweepOperations(ctx, now), s.sweepAccounts(ctx, now), s.Calls.ExpireDue(ctx, now)}
+	parts := []func(context.Context, time.Time) error{s.Calls.ExpireDue, s.sweepOperations, s.sweepAccounts}
 	if now.Minute() == 0 {
-		errs = append(errs, s.SweepSecrets(ctx))
+		parts = append(parts, func(ctx context.Context, _ time.Time) error { return s.SweepSecrets(ctx) })
 	}
+	var errs []error
+	for _, part := range parts {
+		errs = append(errs, within(ctx, now, part))
+	}
+	return errors.Join(errs...)
+}
+
+// partFor is how long a part of a sweep may take, so that it leaves the others
+// their time.
+const partFor = 12 * time.Second
+
+func within(ctx context.Context, now time.Time, part func(context.Context, time.Time) error) error {
+	ctx, cancel := context.WithTimeout(ctx, partFor)
+	defer cancel()
+	return part(ctx, now)
+}
+
+// Together does things that do not need each other at the same time, and returns
+// the errors of all.
+func Together(ctx context.Context, things ...func(context.Context) error) error {
+	errs := make([]error, len(things))
+	var group sync.WaitGroup
+	for i, do := range things {
+		group.Go(func() { errs[i] = do(ctx) })
+	}
+	group.Wait()
 	return errors.Join(errs...)
 }
 

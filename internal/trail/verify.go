@@ -59,7 +59,7 @@ type Options struct {
 
 // A Report is what was found in an export that is good.
 type Report struct {
-	Records     int // sealed and not
+	Records     int         // sealed and not
 	Unsealed    int         // which nobody has signed for
 	First, Last int64       // the numbers of the records, where they are of one stream
 	Head        *audit.Head // the newest, or nil

@@ -45,7 +45,7 @@ func (c *client) verify(pages []string) (trail.Report, error) {
 func (c *client) sealed(query string) []string {
 	c.t.Helper()
 	var pages []string
-	swept(c.t.(*testing.T), c.stack, func() bool {
+	fired(c.t.(*testing.T), c.stack, "AuditSealEveryMinute", func() bool {
 		pages = c.export(query)
 		return !slices.ContainsFunc(pages, func(page string) bool { return strings.Contains(page, ",,,,,\r\n") })
 	})

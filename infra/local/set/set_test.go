@@ -325,11 +325,17 @@ var plainHTTP = &http.Client{}
 // swept fires the sweeper again and again until ok.
 func swept(t *testing.T, s *stack.Stack, ok func() bool) {
 	t.Helper()
-	eventually(t, "the sweeper had done its work", func() bool {
+	fired(t, s, "SweeperEveryMinute", ok)
+}
+
+// fired fires a schedule again and again until ok.
+func fired(t *testing.T, s *stack.Stack, schedule string, ok func() bool) {
+	t.Helper()
+	eventually(t, schedule+" had done its work", func() bool {
 		if ok() {
 			return true
 		}
-		if _, err := s.Schedules().Fire(t.Context(), "SweeperEveryMinute"); err != nil {
+		if _, err := s.Schedules().Fire(t.Context(), schedule); err != nil {
 			t.Fatal(err)
 		}
 		return ok()
