@@ -676,6 +676,31 @@ func TestDeprovisionDead(t *testing.T) {
 	w.checkDeleted()
 }
 
+// TestPurgeSlowedDown has Cognito refuse more calls than the step may fail for
+// another reason. That only takes time.
+func TestPurgeSlowedDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, enginetest.Table(t))
+	w.flourish()
+	if err := w.delete(); err != nil {
+		t.Fatal(err)
+	}
+	w.settled()
+	times := 0
+	w.decide = func(call string, _ int) fate {
+		if call == "AdminDeleteUser" && times < 150 {
+			times++
+			return slowed
+		}
+		return ""
+	}
+	if got := w.execute(); got != succeeded {
+		t.Errorf("the execution ended as %s: %+v", got, w.operation())
+	}
+	w.decide = nil
+	w.checkDeleted()
+}
+
 // TestPurgeIsBound begins an operation that the tenant is not to be purged by, and
 // finishes one whose steps are not done.
 func TestPurgeIsBound(t *testing.T) {

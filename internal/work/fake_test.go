@@ -29,6 +29,7 @@ const (
 	lost    fate = "lost"    // it is done, and the answer is lost
 	killed  fate = "killed"  // it is done, and the process dies
 	unmade  fate = "unmade"  // the process dies before
+	slowed  fate = "slowed"  // nothing is done, as there were too many such calls
 )
 
 var errInjected = errors.New("injected: arn:aws:secret")
@@ -72,6 +73,8 @@ func (p *process) call(ctx context.Context, name string, do func() error) error 
 	switch end {
 	case refused:
 		return errInjected
+	case slowed:
+		return fault.New(fault.TooManyRequests, "too many requests; try again later")
 	case lost:
 		_ = do()
 		return errInjected
