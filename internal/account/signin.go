@@ -40,6 +40,9 @@ func (c Credentials) Faults() fault.Fields {
 	}
 	if c.NewPassword != nil {
 		user.PasswordFault(&f, "#/new_password", *c.NewPassword)
+		if f == nil && *c.NewPassword == c.Password {
+			f.Add("#/new_password", "must not be the password that was mailed")
+		}
 	}
 	return f
 }

@@ -185,6 +185,7 @@ func TestCredentialsFaults(t *testing.T) {
 		"nothing":         {account.Credentials{}, 2},
 		"weak":            {account.Credentials{Login: "dewi", Password: "x", NewPassword: new("short")}, 1},
 		"no new password": {account.Credentials{Login: "dewi", Password: "x", NewPassword: new("")}, 1},
+		"the mailed one":  {account.Credentials{Login: "dewi", Password: "battery staple", NewPassword: new("battery staple")}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := test.credentials.Faults(); len(got) != test.want {

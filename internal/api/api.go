@@ -107,6 +107,9 @@ func (s *Server) answer(ctx context.Context, r *Request) (*Response, error) {
 			return nil, err
 		}
 	}
+	if err := r.checkTags("if-match"); err != nil {
+		return nil, err
+	}
 	var resp *Response
 	var err error
 	if _, keyed := r.headers["idempotency-key"]; keyed && s.op.Idempotency != nil {

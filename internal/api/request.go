@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/base64"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -151,6 +152,22 @@ func isText(texts ...string) bool {
 
 // path returns the path of the request as it is in a URL. API Gateway decodes it.
 func (r *Request) path() string { return (&url.URL{Path: r.URI}).EscapedPath() }
+
+// checkTags fails unless each entity tag in a header is quoted, as it is in the
+// ETag that it comes from (RFC 9110, section 8.8.3).
+func (r *Request) checkTags(header string) error {
+	value := strings.TrimSpace(r.Header(header))
+	if value == "" || value == "*" {
+		return nil
+	}
+	for tag := range strings.SplitSeq(value, ",") {
+		opaque := strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+		if len(opaque) < 2 || opaque[0] != '"' || opaque[len(opaque)-1] != '"' {
+			return fault.New(fault.Malformed, `the header %s must hold entity tags as they stand in ETag, with their quotes: "7"`, http.CanonicalHeaderKey(header))
+		}
+	}
+	return nil
+}
 
 // IfMatch returns the versions that the client says it changes one of, or nil if
 // it does not say. A weak tag matches none (RFC 9110, section 13.1.1).
