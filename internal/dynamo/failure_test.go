@@ -1,13 +1,16 @@
 package dynamo_test
 
 import (
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	layer "github.com/tenantry/tenantry/infra/local/cloud/dynamodb"
 	"github.com/tenantry/tenantry/infra/local/enginetest"
 	"github.com/tenantry/tenantry/internal/dynamo"
+	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/tenant"
 )
 
@@ -38,5 +41,22 @@ func TestTransactionsThatFail(t *testing.T) {
 				t.Errorf("got %d transactions, want each tried twice", n)
 			}
 		})
+	}
+}
+
+// A transaction that meets others time and again is no failure of ours, and says
+// when to come again.
+func TestTransactionsThatAlwaysMeet(t *testing.T) {
+	t.Parallel()
+	db, table := newRawTable(t)
+	enginetest.Inject(t, func(operation string, body []byte) layer.Outcome {
+		if operation == "TransactWriteItems" && strings.Contains(string(body), table) {
+			return layer.Conflict
+		}
+		return layer.Proceed
+	})
+	err := dynamo.NewTenants(dynamo.NewTable(db, table)).Create(t.Context(), newCreation("Acme", "acme"))
+	if f, ok := errors.AsType[*fault.Error](err); !ok || f.Kind != fault.TooManyRequests || f.RetryAfter != time.Second {
+		t.Errorf("got %v, want %s", err, fault.TooManyRequests)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/tenantry/tenantry/internal/fault"
 )
 
 const (
@@ -158,7 +160,8 @@ func (tx *transaction) add(w types.TransactWriteItem, unmet error, errs ...error
 
 // run makes the writes. Where conditions do not hold it returns the error of
 // the first, in the order in which the writes were added. A transaction that
-// met another on the same items, or too many requests, is tried again.
+// met another on the same items, or too many requests, is tried again; in the end it
+// fails with fault.TooManyRequests.
 func (tx *transaction) run(ctx context.Context) error {
 	if tx.err != nil {
 		return fmt.Errorf("marshal a transaction: %w", tx.err)
@@ -172,8 +175,11 @@ func (tx *transaction) run(ctx context.Context) error {
 		if unmet := tx.firstUnmet(canceled.CancellationReasons); unmet != nil {
 			return unmet
 		}
-		if !passing(canceled.CancellationReasons) || attempt == tx.attempts {
+		if !passing(canceled.CancellationReasons) {
 			return err
+		}
+		if attempt == tx.attempts {
+			return errCrowded(err)
 		}
 		if lost := tx.overtaken(ctx, canceled.CancellationReasons); lost != nil {
 			return lost
@@ -181,6 +187,16 @@ func (tx *transaction) run(ctx context.Context) error {
 		if err := sleep(ctx, rand.N(min(transactionBackoff<<attempt, longestBackoff))); err != nil { //nolint:gosec // spreads attempts, keeps no secret
 			return err
 		}
+	}
+}
+
+// errCrowded says that others were met again and again.
+func errCrowded(err error) error {
+	return &fault.Error{
+		Kind:       fault.TooManyRequests,
+		Detail:     "too many requests change the same thing at once; try again in a moment",
+		RetryAfter: time.Second,
+		Err:        err,
 	}
 }
 
