@@ -58,7 +58,8 @@ var allowed = map[string][]string{
 	"dynamo":   {"agent", "apikey", "audit", "call", "directory", "fault", "health", "idempotency", "identity", "impersonation", "opaque", "operation", "page", "provisioning", "stats", "sweep", "tenant", "usage", "user"},
 	"signing":  {"audit"},
 	"invoke":   {"health"},
-	"secret":   {"operation", "provisioning", "tenant", "identity"},
+	"probe":    {"health"},
+	"secret":   {"health", "operation", "provisioning", "tenant", "identity"},
 	"token":    {"fault", "identity"},
 	"workflow": {"operation"},
 
@@ -92,6 +93,26 @@ func TestImports(t *testing.T) {
 			}
 			if strings.Contains(path, "aws-sdk-go-v2/service/") && !slices.Contains(awsAllowed, pkg) {
 				t.Errorf("%s imports %s, which internal/%s may not", name, path, pkg)
+			}
+		}
+	}
+}
+
+// drivers is the modules that only probe may link, and probe only health-probe:
+// they are larger than everything else together.
+var drivers = []string{"github.com/jackc/pgx/", "github.com/minio/", "github.com/redis/", "github.com/twmb/franz-go/", "go.mongodb.org/"}
+
+func TestDrivers(t *testing.T) {
+	files, err := filepath.Glob("../../*/*/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("found no files: %v", err)
+	}
+	for _, name := range files {
+		dir := filepath.Base(filepath.Dir(name))
+		for _, path := range imports(t, name) {
+			driver := slices.ContainsFunc(drivers, func(module string) bool { return strings.HasPrefix(path, module) })
+			if driver && dir != "probe" || path == module+"internal/probe" && dir != "health-probe" && dir != "probe" {
+				t.Errorf("%s imports %s, which only health-probe is to link", name, path)
 			}
 		}
 	}

@@ -146,6 +146,13 @@ func (e *Env) Seconds(name string) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
+// Check notes what is wrong with a variable that was read otherwise.
+func (e *Env) Check(err error) {
+	if err != nil {
+		e.faults = append(e.faults, err.Error())
+	}
+}
+
 // Err says what was wrong with the variables, if anything.
 func (e *Env) Err() error {
 	if e.faults == nil {

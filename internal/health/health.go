@@ -51,12 +51,12 @@ func worse(a, b Status) Status {
 
 // A Component is one thing that was probed.
 type Component struct {
-	Name    string
-	Kind    Kind
-	Status  Status
-	Latency time.Duration
-	Version string // as it told, or ""
-	Error   string // what is wrong, without secrets, or ""
+	Name    string        `json:"name"`
+	Kind    Kind          `json:"kind"`
+	Status  Status        `json:"status"`
+	Latency time.Duration `json:"latency_ns,format:nano"`
+	Version string        `json:"version"` // as it told, or ""
+	Error   string        `json:"error"`   // what is wrong, without secrets, or ""
 }
 
 // A Finding is what a probe found out of something that answers.
