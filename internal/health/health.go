@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/tenantry/tenantry/internal/metric"
 	"github.com/tenantry/tenantry/internal/tenant"
 )
@@ -51,12 +53,35 @@ func worse(a, b Status) Status {
 
 // A Component is one thing that was probed.
 type Component struct {
-	Name    string        `json:"name"`
-	Kind    Kind          `json:"kind"`
-	Status  Status        `json:"status"`
-	Latency time.Duration `json:"latency_ns,format:nano"`
-	Version string        `json:"version"` // as it told, or ""
-	Error   string        `json:"error"`   // what is wrong, without secrets, or ""
+	Name    string
+	Kind    Kind
+	Status  Status
+	Latency time.Duration
+	Version string // as it told, or ""
+	Error   string // what is wrong, without secrets, or ""
+}
+
+// wire is a component as one function tells it to another.
+type wire struct {
+	Name      string `json:"name"`
+	Kind      Kind   `json:"kind"`
+	Status    Status `json:"status"`
+	LatencyUS int64  `json:"latency_us"`
+	Version   string `json:"version"`
+	Error     string `json:"error"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (c Component) MarshalJSON() ([]byte, error) {
+	return json.Marshal(wire{c.Name, c.Kind, c.Status, c.Latency.Microseconds(), c.Version, c.Error})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *Component) UnmarshalJSON(text []byte) error {
+	var w wire
+	err := json.Unmarshal(text, &w)
+	*c = Component{w.Name, w.Kind, w.Status, time.Duration(w.LatencyUS) * time.Microsecond, w.Version, w.Error}
+	return err
 }
 
 // A Finding is what a probe found out of something that answers.

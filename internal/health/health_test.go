@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tenantry/tenantry/internal/fault"
@@ -97,6 +98,19 @@ func TestNewReport(t *testing.T) {
 				t.Errorf("got %v and %v", got.Components, got.Integrations)
 			}
 		})
+	}
+}
+
+// What one function tells another is what it was.
+func TestComponentsOnTheWire(t *testing.T) {
+	want := []health.Component{{"a", health.Redis, health.Degraded, 1234 * time.Microsecond, "7", "slow"}, {Name: "b"}}
+	text, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []health.Component
+	if err := json.Unmarshal(text, &got); err != nil || !slices.Equal(got, want) {
+		t.Errorf("%s became %+v: %v", text, got, err)
 	}
 }
 

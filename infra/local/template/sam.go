@@ -38,9 +38,9 @@ func (i *Instance) Function(r *Resource) (Function, error) {
 		MemorySize, Timeout            int
 		Environment                    struct{ Variables map[string]string }
 
-		Description, Events, Policies, Role, Architectures, Tracing Unread
-		LoggingConfig, Tags, ReservedConcurrentExecutions           Unread
-		EventInvokeConfig, DeadLetterQueue                          Unread
+		Description, Events, Policies, Role, Architectures, Tracing  Unread
+		LoggingConfig, Tags, ReservedConcurrentExecutions, VpcConfig Unread
+		EventInvokeConfig, DeadLetterQueue                           Unread
 	}{FunctionName: i.Name + "-" + r.ID, MemorySize: 128, Timeout: 3}
 	if err := i.Properties(r, &p); err != nil {
 		return Function{}, err
