@@ -12,7 +12,7 @@ LINT := .tools/lint
 help:
 	@echo "make local          run the whole set on this machine (PORT, AWS_PORT, DATA, PARAMETERS)"
 	@echo "make test           run every test that Go, Node and Python are enough for"
-	@echo "make test-services  run those that need more: SIPp"
+	@echo "make test-services  run those that need more: SIPp, PostgreSQL, Redis, Java"
 	@echo "make check          lint code, templates and workflows"
 	@echo "make build          build the functions into bin/"
 	@echo "make bench          measure"

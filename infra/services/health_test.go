@@ -1,0 +1,231 @@
+package services
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/tenantry/tenantry/internal/health"
+	"github.com/tenantry/tenantry/internal/probe"
+)
+
+// marker is a password that nothing may repeat.
+const marker = "correct-horse-battery"
+
+// vault is what all targets of a test are got into by.
+type vault health.Credentials
+
+func (v vault) Credentials(context.Context, string) (health.Credentials, error) {
+	return health.Credentials(v), nil
+}
+
+// probed returns what becomes of a target.
+func probed(t *testing.T, kind health.Kind, address string, c health.Credentials) health.Component {
+	t.Helper()
+	target := health.Target{Name: "target", Kind: kind, Address: address, SecretARN: "arn"}
+	got := health.Run(t.Context(), []health.Probe{probe.New(target, vault(c))})[0]
+	if strings.Contains(got.Error+got.Version, marker) {
+		t.Errorf("%+v repeats the password", got)
+	}
+	return got
+}
+
+// up fails the test unless the target is up in the end, and returns its version.
+func up(t *testing.T, kind health.Kind, address string, c health.Credentials) string {
+	t.Helper()
+	var got health.Component
+	eventually(t, string(kind)+" was up", func() bool {
+		got = probed(t, kind, address, c)
+		return got.Status == health.Up
+	})
+	return got.Version
+}
+
+// down fails the test unless the target is down for a reason.
+func down(t *testing.T, kind health.Kind, address string, c health.Credentials, want string) {
+	t.Helper()
+	if got := probed(t, kind, address, c); got.Status != health.Down || got.Error != want {
+		t.Errorf("got %+v, want it down: %s", got, want)
+	}
+}
+
+const (
+	refusedPassword   = "it does not let us in by this user name and password"
+	refusedConnection = "the connection is refused"
+)
+
+// A server is a program that a test runs.
+type server struct {
+	cmd  *exec.Cmd
+	port int
+}
+
+// free returns a port that nobody listens at.
+func free(t *testing.T) int {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // it is only for its port
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// start runs a program until it is ended, or the test is over.
+func start(t *testing.T, port int, as *syscall.Credential, name string, args ...string) *server {
+	t.Helper()
+	cmd := exec.Command(name, args...) //nolint:gosec // what a test names
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("%v; the README says what make test-services needs", err)
+	}
+	s := &server{cmd, port}
+	t.Cleanup(func() {
+		s.end()
+		if t.Failed() {
+			t.Logf("%s:\n%s", name, &out)
+		}
+	})
+	return s
+}
+
+// end ends the program, unless it has ended.
+func (s *server) end() {
+	if s.cmd.ProcessState == nil {
+		_ = s.cmd.Process.Signal(syscall.SIGINT)
+		_ = s.cmd.Wait()
+	}
+}
+
+func (s *server) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+
+// servant returns who runs servers that root may not run, and a folder of theirs.
+func servant(t *testing.T, name string) (*syscall.Credential, string) {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "services-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	if os.Getuid() != 0 {
+		return nil, folder
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(folder, int(uid), int(gid)); err != nil {
+		t.Fatal(err)
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, folder
+}
+
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	programs, err := filepath.Glob("/usr/lib/postgresql/*/bin")
+	if err != nil || programs == nil {
+		t.Fatal("PostgreSQL is not installed: apt-get install postgresql")
+	}
+	bin := programs[len(programs)-1]
+	as, folder := servant(t, "postgres")
+	password := filepath.Join(folder, "password")
+	if err := os.WriteFile(password, []byte(marker), 0o644); err != nil { //nolint:gosec // the servant reads it
+		t.Fatal(err)
+	}
+	data := filepath.Join(folder, "data")
+	initialize := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "me", "--pwfile", password, "-A", "scram-sha-256", "--no-sync") //nolint:gosec // as above
+	initialize.SysProcAttr = &syscall.SysProcAttr{Credential: as}
+	if out, err := initialize.CombinedOutput(); err != nil {
+		t.Fatalf("initdb: %v\n%s", err, out)
+	}
+	port := free(t)
+	s := start(t, port, as, filepath.Join(bin, "postgres"), "-D", data, "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-k", folder)
+	good := health.Credentials{Username: "me", Password: marker, Database: "postgres"}
+	if version := up(t, health.Postgres, s.address(), good); !strings.Contains(version, ".") {
+		t.Errorf("the version is %q", version)
+	}
+	down(t, health.Postgres, s.address(), health.Credentials{Username: "me", Password: "x" + marker, Database: "postgres"}, refusedPassword)
+	s.end()
+	down(t, health.Postgres, s.address(), good, refusedConnection)
+}
+
+func TestRedis(t *testing.T) {
+	t.Parallel()
+	port := free(t)
+	s := start(t, port, nil, "redis-server", "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--requirepass", marker)
+	good := health.Credentials{Password: marker}
+	if version := up(t, health.Redis, s.address(), good); !strings.Contains(version, ".") {
+		t.Errorf("the version is %q", version)
+	}
+	down(t, health.Redis, s.address(), health.Credentials{Password: "x" + marker}, refusedPassword)
+	down(t, health.Redis, s.address(), health.Credentials{}, refusedPassword)
+	s.end()
+	down(t, health.Redis, s.address(), good, refusedConnection)
+}
+
+// TestMongoDB is against mongo-java-server, which knows no passwords, and says that
+// it is a version which the driver talks to.
+func TestMongoDB(t *testing.T) {
+	t.Parallel()
+	libraries := t.TempDir()
+	fetch := exec.Command("mvn", "-q", "-B", "-f", "testdata/mongo/pom.xml", "dependency:copy-dependencies", "-DoutputDirectory="+libraries) //nolint:gosec // into the test's own folder
+	if out, err := fetch.CombinedOutput(); err != nil {
+		t.Fatalf("mvn: %v\n%s", err, out)
+	}
+	port := free(t)
+	s := start(t, port, nil, "java", "-cp", filepath.Join(libraries, "*"), "testdata/mongo/Server.java", strconv.Itoa(port))
+	if version := up(t, health.MongoDB, s.address(), health.Credentials{}); !strings.Contains(version, ".") {
+		t.Errorf("the version is %q", version)
+	}
+	s.end()
+	down(t, health.MongoDB, s.address(), health.Credentials{}, refusedConnection)
+}
+
+// TestS3 is against moto, which takes every password.
+func TestS3(t *testing.T) {
+	t.Parallel()
+	port := free(t)
+	program := filepath.Join("..", "..", ".tools", "engines", "venv", "bin", "moto_server")
+	s := start(t, port, nil, program, "-H", "127.0.0.1", "-p", strconv.Itoa(port))
+	good := health.Credentials{Username: "me", Password: marker}
+	up(t, health.MinIO, "http://"+s.address(), good)
+	s.end()
+	down(t, health.S3, "http://"+s.address(), good, refusedConnection)
+}
+
+// TestKafka is against franz-go's own broker.
+func TestKafka(t *testing.T) {
+	t.Parallel()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.EnableSASL(), kfake.Superuser("PLAIN", "me", marker))
+	if err != nil {
+		t.Fatal(err)
+	}
+	brokers := strings.Join(cluster.ListenAddrs(), ",")
+	good := health.Credentials{Username: "me", Password: marker}
+	if version := up(t, health.Kafka, brokers, good); version != "2 brokers" {
+		t.Errorf("the version is %q", version)
+	}
+	down(t, health.Kafka, brokers, health.Credentials{Username: "me", Password: "x" + marker}, refusedPassword)
+	cluster.Close()
+	down(t, health.Kafka, brokers, good, refusedConnection)
+}
