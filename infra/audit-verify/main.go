@@ -18,9 +18,11 @@ const usage = `Usage: audit-verify [-key public.pem] [-partial] FILE.csv [FILE2.
 Checks an export of the audit of one tenant, or of the platform: that no record
 was changed, added, taken away or moved since it was sealed. It needs nothing but
 the files: the pages of the export, newest first, as GET /audit-events gives them
-with "Accept: text/csv". docs/audit.md tells what it checks, and what it cannot:
-records that are not sealed yet, or stand behind the signed head, are counted and
-not vouched for. Export again a few minutes later to have them sealed.
+with "Accept: text/csv". docs/audit.md tells what it checks, and what it cannot.
+Records that are not sealed yet are counted, and nobody vouches for them: neither
+for what they hold, nor that they are all there. Export again a few minutes later
+to have them sealed. A record that is sealed behind the head, which is what was
+signed, makes an export bad.
 
   -key public.pem  The public key that must have signed the export, as
                      aws kms get-public-key --key-id ARN --query PublicKey --output text |
@@ -114,22 +116,17 @@ func readKey(name string) ([]byte, error) {
 	return x509.MarshalPKIXPublicKey(key) // in the form that KMS gives
 }
 
-// unsealed says how many records nobody vouches for.
-func unsealed(n int) string {
-	text := fmt.Sprintf("%d records that are not sealed yet", n)
-	if n > 0 {
-		text += ", which nobody vouches for"
-	}
-	return text
-}
-
 // describe tells what was checked, in one line.
 func describe(r trail.Report, keyFile string) string {
-	if r.Head == nil {
-		return fmt.Sprintf("good as far as it goes: %d records, %d of them not sealed yet; without a head nobody can tell whether some are missing", r.Records, r.Unsealed)
+	unsealed := "not sealed yet"
+	if r.Unsealed > 0 {
+		unsealed += ", which nobody vouches for"
 	}
-	text := fmt.Sprintf("good: the audit of %s, seq %d to %d, and %s; its head is seq %d, sealed at %s, and signed by the key %s",
-		r.Head.Stream, r.First, r.Last, unsealed(r.Unsealed), r.Head.Seq, r.Head.SealedAt.Format("2006-01-02T15:04:05.000Z"), trail.Fingerprint(r.Head.PublicKey))
+	if r.Head == nil {
+		return fmt.Sprintf("good as far as it goes: %d records, %d of them %s; without a head nobody can tell whether some are missing", r.Records, r.Unsealed, unsealed)
+	}
+	text := fmt.Sprintf("good: the audit of %s, seq %d to %d, and %d records that are %s; its head is seq %d, sealed at %s, and signed by the key %s",
+		r.Head.Stream, r.First, r.Last, r.Unsealed, unsealed, r.Head.Seq, r.Head.SealedAt.Format("2006-01-02T15:04:05.000Z"), trail.Fingerprint(r.Head.PublicKey))
 	if keyFile != "" {
 		return text + ", which is that in " + keyFile
 	}

@@ -20,18 +20,7 @@ import (
 // export returns an export of one record that is signed by a key.
 func export(t *testing.T, key *ecdsa.PrivateKey) string {
 	t.Helper()
-	e := audit.Event{
-		Record: audit.Record{ID: "R1", Time: time.Date(2026, 11, 22, 1, 30, 0, 0, time.UTC), Action: audit.KeyCreated},
-		Seal:   audit.Seal{Seq: 1, PrevHash: audit.FirstHash},
-	}
-	var err error
-	if e.Hash, err = e.Digest(); err != nil {
-		t.Fatal(err)
-	}
-	row, err := trail.Record(e)
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := event(t, audit.Record{ID: "R1", Time: time.Date(2026, 11, 22, 1, 30, 0, 0, time.UTC), Action: audit.KeyCreated}, 1)
 	h := audit.Head{Stream: audit.Platform, Seq: 1, Hash: e.Hash, SealedAt: e.Time}
 	text, err := h.Statement()
 	if err != nil {
@@ -42,7 +31,31 @@ func export(t *testing.T, key *ecdsa.PrivateKey) string {
 		t.Fatal(err)
 	}
 	h.PublicKey = public(t, key)
-	return trail.Header() + row + trail.Head(h)
+	return trail.Header() + row(t, e) + trail.Head(h)
+}
+
+// event returns a record with a place in a chain, or with none for 0.
+func event(t *testing.T, r audit.Record, seq int64) audit.Event {
+	t.Helper()
+	e := audit.Event{Record: r}
+	if seq == 0 {
+		return e
+	}
+	e.Seal = audit.Seal{Seq: seq, PrevHash: audit.FirstHash}
+	var err error
+	if e.Hash, err = e.Digest(); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func row(t *testing.T, e audit.Event) string {
+	t.Helper()
+	text, err := trail.Record(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func public(t *testing.T, key *ecdsa.PrivateKey) []byte {
@@ -77,6 +90,11 @@ func TestRun(t *testing.T) {
 	}
 	file := write("good.csv", export(t, key))
 	changed := write("changed.csv", strings.Replace(export(t, key), "api_key.created", "api_key.revoked", 1))
+	young := event(t, audit.Record{ID: "R2", Time: time.Date(2026, 11, 22, 1, 31, 0, 0, time.UTC), Action: audit.KeyCreated}, 0)
+	ahead := event(t, audit.Record{ID: "R2", Time: time.Date(2026, 11, 22, 1, 31, 0, 0, time.UTC), Action: audit.KeyCreated}, 2)
+	unsealed := write("unsealed.csv", strings.Replace(export(t, key), trail.Header(), trail.Header()+row(t, young), 1))
+	behind := write("behind.csv", strings.Replace(export(t, key), trail.Header(), trail.Header()+row(t, ahead), 1))
+	noHeadUnsealed := write("no-head-unsealed.csv", trail.Header()+row(t, young)+trail.NoHead())
 	noHead := write("no-head.csv", trail.Header()+trail.NoHead())
 	pinned, others := write("key.pem", inPEM("PUBLIC KEY", public(t, key))), write("other.pem", inPEM("PUBLIC KEY", public(t, other)))
 	text, junk, private := write("text.pem", "text"), write("junk.pem", inPEM("PUBLIC KEY", []byte("junk"))), write("private.pem", inPEM("PRIVATE KEY", nil))
@@ -87,21 +105,24 @@ func TestRun(t *testing.T) {
 		code     int
 		out, log string // their beginnings
 	}{
-		"good":             {[]string{file}, 0, found + print + ", which the file says itself: compare it with that of your key, or give -key\n", ""},
-		"pinned":           {[]string{"-key", pinned, file}, 0, found + print + ", which is that in " + pinned + "\n", ""},
-		"another's key":    {[]string{"-key", others, file}, 1, "bad: " + file + ", row 3: the head is signed by another key, " + print + "\n", ""},
-		"changed":          {[]string{changed}, 1, "bad: " + changed + ", row 2, record R1, seq 1: was changed: its hash is not that of what it holds\n", ""},
-		"no head":          {[]string{noHead}, 1, "bad: " + noHead + ", row 2: there is no head", ""},
-		"no head, partial": {[]string{"-partial", noHead}, 0, "good as far as it goes: 0 records, 0 of them not sealed yet; ", ""},
-		"help":             {[]string{"--help"}, 0, usage, ""},
-		"nothing":          {nil, 2, "", "audit-verify: name the files of the export\n\nUsage: "},
-		"no such flag":     {[]string{"-x", file}, 2, "", "audit-verify: flag provided but not defined: -x\n\nUsage: "},
-		"no such file":     {[]string{dir + "/none.csv"}, 2, "", "audit-verify: open " + dir + "/none.csv: "},
-		"a folder":         {[]string{dir}, 2, "", "audit-verify: read " + dir + ": "},
-		"no such key":      {[]string{"-key", dir + "/none.pem", file}, 2, "", "audit-verify: open " + dir + "/none.pem: "},
-		"no key":           {[]string{"-key", text, file}, 2, "", "audit-verify: " + text + " holds no public key in PEM\n"},
-		"a private key":    {[]string{"-key", private, file}, 2, "", "audit-verify: " + private + " holds no public key in PEM\n"},
-		"junk":             {[]string{"-key", junk, file}, 2, "", "audit-verify: " + junk + ": the public key cannot be read: "},
+		"good":              {[]string{file}, 0, found + print + ", which the file says itself: compare it with that of your key, or give -key\n", ""},
+		"pinned":            {[]string{"-key", pinned, file}, 0, found + print + ", which is that in " + pinned + "\n", ""},
+		"another's key":     {[]string{"-key", others, file}, 1, "bad: " + file + ", row 3: the head is signed by another key, " + print + "\n", ""},
+		"changed":           {[]string{changed}, 1, "bad: " + changed + ", row 2, record R1, seq 1: was changed: its hash is not that of what it holds\n", ""},
+		"unsealed":          {[]string{unsealed}, 0, strings.Replace(found, "0 records that are not sealed yet", "1 records that are not sealed yet, which nobody vouches for", 1), ""},
+		"behind the head":   {[]string{behind}, 1, "bad: " + behind + ", row 2, record R2, seq 2: is behind the head, which is seq 1: nobody has signed for it\n", ""},
+		"no head, unsealed": {[]string{"-partial", noHeadUnsealed}, 0, "good as far as it goes: 1 records, 1 of them not sealed yet, which nobody vouches for; without a head", ""},
+		"no head":           {[]string{noHead}, 1, "bad: " + noHead + ", row 2: there is no head", ""},
+		"no head, partial":  {[]string{"-partial", noHead}, 0, "good as far as it goes: 0 records, 0 of them not sealed yet; ", ""},
+		"help":              {[]string{"--help"}, 0, usage, ""},
+		"nothing":           {nil, 2, "", "audit-verify: name the files of the export\n\nUsage: "},
+		"no such flag":      {[]string{"-x", file}, 2, "", "audit-verify: flag provided but not defined: -x\n\nUsage: "},
+		"no such file":      {[]string{dir + "/none.csv"}, 2, "", "audit-verify: open " + dir + "/none.csv: "},
+		"a folder":          {[]string{dir}, 2, "", "audit-verify: read " + dir + ": "},
+		"no such key":       {[]string{"-key", dir + "/none.pem", file}, 2, "", "audit-verify: open " + dir + "/none.pem: "},
+		"no key":            {[]string{"-key", text, file}, 2, "", "audit-verify: " + text + " holds no public key in PEM\n"},
+		"a private key":     {[]string{"-key", private, file}, 2, "", "audit-verify: " + private + " holds no public key in PEM\n"},
+		"junk":              {[]string{"-key", junk, file}, 2, "", "audit-verify: " + junk + ": the public key cannot be read: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, log strings.Builder

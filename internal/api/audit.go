@@ -134,21 +134,26 @@ func prefersCSV(r *Request) bool {
 }
 
 // exportAudit answers with a page as CSV. Where it holds all records of one stream,
-// the head that was signed last is its last row.
+// the head that was signed last is its last row, and no record is sealed behind it.
 func exportAudit(ctx context.Context, events AuditReader, cursors *Cursors, r *Request, f audit.Filter, w page.Window) (*Response, error) {
-	end := trail.NoHead()
+	var head *audit.Head
 	if f.Stream != "" && f.Actor == "" && f.Action == "" {
-		head, err := events.Head(ctx, f.Stream) // before the records, so that they reach it
+		h, err := events.Head(ctx, f.Stream) // before the records, so that they reach it
 		if err != nil {
 			return nil, err
 		}
-		if head.Seq > 0 {
-			end = trail.Head(head)
-		}
+		head = &h
 	}
 	list, err := events.List(ctx, f, w)
 	if err != nil {
 		return nil, err
+	}
+	end := trail.NoHead()
+	if head != nil {
+		unsealBehind(*head, list.Entries)
+	}
+	if head != nil && head.Seq > 0 {
+		end = trail.Head(*head)
 	}
 	rows, n, err := auditRows(list.Entries)
 	if err != nil {
@@ -158,6 +163,16 @@ func exportAudit(ctx context.Context, events AuditReader, cursors *Cursors, r *R
 	resp.Header["content-type"] = csvType
 	resp.Header["content-disposition"] = `attachment; filename="audit-events.csv"`
 	return resp, linkNext(ctx, cursors, r, w, list, n, resp)
+}
+
+// unsealBehind takes the seals from records that were sealed after a head was read:
+// it does not sign for them.
+func unsealBehind(h audit.Head, entries []page.Entry[audit.Event]) {
+	for i := range entries {
+		if entries[i].Value.Seq > h.Seq {
+			entries[i].Value.Seal = audit.Seal{}
+		}
+	}
 }
 
 // auditRows returns the rows of the records that fit into a page, and how many they

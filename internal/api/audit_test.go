@@ -242,6 +242,25 @@ func TestExportAuditEvents(t *testing.T) {
 	listAuditEvents(t, &auditOf{}, asAdmin, "text/csv", "").check(t, 200, csvHeader+noHeadRow)
 }
 
+// What was sealed after the head was read has no place in an export that ends with
+// that head.
+func TestExportSealedMeanwhile(t *testing.T) {
+	unsealedRow := strings.Replace(sealedRow, "2,h1,h2,,", ",,,,", 1)
+	for head, want := range map[int64]string{
+		0: unsealedRow + noHeadRow,
+		1: unsealedRow + strings.Replace(headRow, ",2,,", ",1,,", 1),
+		2: sealedRow + headRow,
+	} {
+		events := audited()
+		events.head = head
+		listAuditEvents(t, events, asOwner, "text/csv", "").check(t, 200, csvHeader+newRow+want)
+	}
+	events := audited()
+	events.head = 1
+	listAuditEvents(t, events, asOwner, "text/csv", "actor=U").check(t, 200, csvHeader+newRow+sealedRow+noHeadRow)
+	listAuditEvents(t, events, asOwner, "", "").check(t, 200, "["+newEvent+","+sealedEvent+"]")
+}
+
 // The client's wishes count, by their weight; JSON is for whoever has none that can
 // be fulfilled. What is refused is a problem document all the same.
 func TestAuditMediaType(t *testing.T) {

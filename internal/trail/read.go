@@ -35,14 +35,16 @@ type foundEvent struct {
 	audit.Event
 }
 
-// A foundHead is the last row of a file. Head is nil where the file has none.
+// A foundHead is the last row of a file, and the records above it. Head is nil where
+// the file has none.
 type foundHead struct {
 	place
-	head *audit.Head
+	head  *audit.Head
+	above []foundEvent
 }
 
 // read reads a file. What is wrong with its content is a *Fault.
-func read(f File) ([]foundEvent, foundHead, error) {
+func read(f File) (foundHead, error) {
 	r := csv.NewReader(f.Data)
 	r.FieldsPerRecord = columnCount
 	at := place{f.Name, 1}
@@ -51,13 +53,13 @@ func read(f File) ([]foundEvent, foundHead, error) {
 		err = at.fault("is not the header of an export")
 	}
 	if err != nil {
-		return nil, foundHead{}, at.unread(err, "the file is empty")
+		return foundHead{}, at.unread(err, "the file is empty")
 	}
 	var events []foundEvent
 	for {
 		at.row++
 		if cells, err = r.Read(); err != nil {
-			return nil, foundHead{}, at.unread(err, "the file ends without its last row, the head")
+			return foundHead{}, at.unread(err, "the file ends without its last row, the head")
 		}
 		for i := range cells {
 			cells[i] = unescape(cells[i])
@@ -67,19 +69,19 @@ func read(f File) ([]foundEvent, foundHead, error) {
 		}
 		e, err := parseRecord(cells)
 		if err != nil {
-			return nil, foundHead{}, at.faultOf(e, "%v", err)
+			return foundHead{}, at.faultOf(e, "%v", err)
 		}
 		events = append(events, foundEvent{at, e})
 	}
-	last := foundHead{place: at}
+	last := foundHead{place: at, above: events}
 	if last.head, err = parseEnd(cells); err != nil {
-		return nil, last, at.fault("%v", err)
+		return last, at.fault("%v", err)
 	}
 	at.row++
 	if _, err := r.Read(); !errors.Is(err, io.EOF) {
-		return nil, last, at.fault("stands behind the last row, the head")
+		return last, at.fault("stands behind the last row, the head")
 	}
-	return events, last, nil
+	return last, nil
 }
 
 // unread says what is wrong where a row cannot be read: that the file has ended,

@@ -271,25 +271,68 @@ func TestVerifyUnsealed(t *testing.T) {
 	bad(t, halfway.rows(), trail.Options{}, 2, 0, "has a hash and no seq")
 }
 
-// Records that were sealed after the head was read stand behind it. Nobody has
-// signed for them: they count as not sealed, whatever they hold.
-func TestVerifySealedMeanwhile(t *testing.T) {
+// Nobody has signed for what is behind the head, whatever it holds.
+func TestVerifyBehindHead(t *testing.T) {
 	l := newLedger(t, 3)
 	head := trail.Head(l.head())
 	l.seal(l.record("T", 58*time.Minute))
-	forged := audit.Event{Record: l.record("T", 59*time.Minute), Seal: audit.Seal{Seq: 9, PrevHash: "p", Hash: "h"}}
-	l.add(forged)
-	rows := append(slices.Clone(l.rows()[:6]), head)
-	if r := good(t, rows, trail.Options{}); r.Records != 5 || r.Unsealed != 2 || r.Last != 3 || r.Head.Seq != 3 {
-		t.Errorf("got %+v", r)
+	rows := append(slices.Clone(l.rows()[:5]), head)
+	for _, o := range []trail.Options{{}, {Key: l.public()}, {Partial: true}} {
+		bad(t, rows, o, 2, 4, "is behind the head, which is seq 3: nobody has signed for it")
 	}
-	forged.Time = forged.Time.Add(-time.Hour)
-	old := newLedger(t, 3)
-	old.add(forged)
-	bad(t, old.rows(), trail.Options{}, 5, 0, "has no place in the chain")
+	l.seal(l.record("T", 50*time.Minute)) // its row is below
+	bad(t, append(slices.Clone(l.rows()[:6]), head), trail.Options{}, 2, 4, "is behind the head")
 	// An old head, with all records after it taken away, is the export of that time:
 	// only a later head tells.
 	good(t, append([]string{rows[0]}, rows[2:]...), trail.Options{})
+}
+
+// A record whose transaction took long may be sealed between two pages. It is on the
+// older one, whose head signs for it, and counts as not sealed, since that before it is
+// not on the newer one.
+func TestVerifySealedBetweenPages(t *testing.T) {
+	l := newLedger(t, 3)
+	l.add(audit.Event{Record: l.record("T", 59*time.Minute)})
+	newer := l.rows()
+	l.sealed, l.last = 4, "h4" // that record has its place when the older page is made
+	l.seal(l.record("T", 55*time.Minute))
+	older, row := trail.Head(l.head()), func(e audit.Event) string {
+		text, err := trail.Record(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	late := row(l.events[3])
+	pages := func(late string) (trail.Report, error) {
+		return trail.Verify([]trail.File{
+			{Name: "new.csv", Data: strings.NewReader(newer[0] + newer[1] + newer[5])},
+			{Name: "old.csv", Data: strings.NewReader(newer[0] + late + strings.Join(newer[2:5], "") + older)},
+		}, trail.Options{Key: l.public()})
+	}
+	if r, err := pages(late); err != nil || r.Records != 5 || r.Unsealed != 2 || r.Last != 3 || r.Head.Seq != 3 {
+		t.Errorf("got %+v (%v)", r, err)
+	}
+	for problem, text := range map[string]string{
+		"was changed":                                     strings.Replace(late, "tenant.updated", "tenant.deleted", 1),
+		"is behind the head, which is seq 5":              row(behind(t, l.events[3], 6)),
+		"is not the record that the head was signed over": row(behind(t, l.events[3], 5)),
+	} {
+		if _, err := pages(text); err == nil || !strings.Contains(err.Error(), "old.csv, row 2, record 00003300") || !strings.Contains(err.Error(), problem) {
+			t.Errorf("got %v, want %s", err, problem)
+		}
+	}
+}
+
+// behind returns an event with another place in a chain that is whole in itself.
+func behind(t *testing.T, e audit.Event, seq int64) audit.Event {
+	t.Helper()
+	e.Seal = audit.Seal{Seq: seq, PrevHash: "p"}
+	var err error
+	if e.Hash, err = e.Digest(); err != nil {
+		t.Fatal(err)
+	}
+	return e
 }
 
 func TestVerifySignature(t *testing.T) {

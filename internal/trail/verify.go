@@ -60,7 +60,7 @@ type Options struct {
 // A Report is what was found in an export that is good.
 type Report struct {
 	Records     int         // sealed and not
-	Unsealed    int         // which nobody has signed for
+	Unsealed    int         // nobody vouches for them
 	First, Last int64       // the numbers of the records, where they are of one stream
 	Head        *audit.Head // the newest, or nil
 }
@@ -76,14 +76,13 @@ func Fingerprint(key []byte) string {
 func Verify(files []File, o Options) (Report, error) {
 	v := &verifier{options: o, chain: map[link]foundEvent{}}
 	for _, f := range files {
-		events, end, err := read(f)
+		end, err := read(f)
 		if err != nil {
 			return Report{}, err
 		}
-		v.events, v.ends = append(v.events, events...), append(v.ends, end)
+		v.events, v.ends = append(v.events, end.above...), append(v.ends, end)
 	}
-	v.unseal()
-	for _, check := range []func() error{v.records, v.order, v.heads, v.links, v.beginning, v.end, v.late} {
+	for _, check := range []func() error{v.records, v.order, v.heads, v.unseal, v.links, v.beginning, v.end, v.late} {
 		if err := check(); err != nil {
 			return Report{}, err
 		}
@@ -110,20 +109,9 @@ type link struct {
 // head returns the head that the newest file ends with, or nil.
 func (v *verifier) head() *audit.Head { return v.ends[0].head }
 
-// unseal takes the records behind the head for what they are: nobody has signed for
-// them yet, so their seals say nothing.
-func (v *verifier) unseal() {
-	head := v.head()
-	for i, e := range v.events {
-		if head != nil && e.Seq > head.Seq {
-			v.events[i].Seal = audit.Seal{}
-		}
-	}
-}
-
 // records checks each record by itself, and puts it into its place.
 func (v *verifier) records() error {
-	for i, e := range v.events {
+	for _, e := range v.events {
 		if !e.Sealed() {
 			if e.Hash != "" || e.PrevHash != "" {
 				return e.faultOf(e.Event, "has a hash and no seq")
@@ -138,12 +126,6 @@ func (v *verifier) records() error {
 			return e.faultOf(e.Event, "has the seq of another record")
 		}
 		v.chain[at] = e
-		if v.newest == nil || e.Seq > v.newest.Seq {
-			v.newest = &v.events[i]
-		}
-		if v.oldest == nil || e.Seq < v.oldest.Seq {
-			v.oldest = &v.events[i]
-		}
 	}
 	return nil
 }
@@ -170,6 +152,11 @@ func (v *verifier) heads() error {
 		}
 		if err := v.signed(end); err != nil {
 			return err
+		}
+		for _, e := range end.above {
+			if e.Seq > end.head.Seq {
+				return e.faultOf(e.Event, "is behind the head, which is seq %d: nobody has signed for it", end.head.Seq)
+			}
 		}
 		for _, e := range v.events {
 			if e.Stream() != end.head.Stream {
@@ -200,6 +187,31 @@ func (v *verifier) signed(end foundHead) error {
 	sum := sha256.Sum256(text)
 	if !ecdsa.VerifyASN1(key, sum[:], end.head.Value) {
 		return end.fault("the signature is not that of the head")
+	}
+	return nil
+}
+
+// unseal finds the ends of the chain up to the newest head. An older page, made later,
+// may have records behind that head. The head of their own page signs for them, but
+// what comes before them may not be sealed on the newer page, so they count as not
+// sealed.
+func (v *verifier) unseal() error {
+	head := v.head()
+	for i, e := range v.events {
+		switch {
+		case !e.Sealed():
+			continue
+		case head != nil && e.Seq > head.Seq:
+			delete(v.chain, link{e.Stream(), e.Seq})
+			v.events[i].Seal = audit.Seal{}
+			continue
+		}
+		if v.newest == nil || e.Seq > v.newest.Seq {
+			v.newest = &v.events[i]
+		}
+		if v.oldest == nil || e.Seq < v.oldest.Seq {
+			v.oldest = &v.events[i]
+		}
 	}
 	return nil
 }
