@@ -113,7 +113,7 @@ func TestGetTenantStats(t *testing.T) {
 	if got := ask(asStranger); got.StatusCode != 404 {
 		t.Errorf("a stranger got %d %s", got.StatusCode, got.Body)
 	}
-	tenants.Tenant.Status = tenant.Deleting
+	tenants.Status = tenant.Deleting
 	if got := ask(asOwner); got.StatusCode != 403 {
 		t.Errorf("while it is deleting: got %d %s", got.StatusCode, got.Body)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -117,9 +118,7 @@ func (l *ledger) Save(_ context.Context, _ usage.Account, e usage.Entry) error {
 			l.account.Seen[p][h] = true
 		}
 	}
-	for m, sums := range e.Months {
-		l.account.Months[m] = sums
-	}
+	maps.Copy(l.account.Months, e.Months)
 	l.account.Contacts, l.account.Contacted = e.Contacts, e.Contacted
 	l.records = append(l.records, e.Records...)
 	return nil
