@@ -31,6 +31,7 @@ type directory struct {
 	autoConfirm bool
 	// preSignUp and postConfirmation are the errors of the triggers.
 	preSignUp, postConfirmation error
+	aftermath                   *account.Aftermath // what a trigger does after a reset
 	signIns                     int
 	signedOut                   []string
 	// takes is how long the directory takes to mail a code or to take one.
@@ -132,13 +133,16 @@ func (d *directory) SendResetCode(_ context.Context, username string) error {
 
 var errDown = errors.New("the directory is down")
 
-func (d *directory) ResetPassword(_ context.Context, username, code, password string) error {
+func (d *directory) ResetPassword(ctx context.Context, username, code, password, requestID string) error {
 	time.Sleep(d.takes)
 	if !slices.Contains(d.codes, username) || code != "123456" {
 		return fault.Fields{{Pointer: "#/code", Detail: "is wrong"}}.Err()
 	}
 	d.entries[username].password = password
-	return d.postConfirmation
+	if d.postConfirmation != nil {
+		return d.postConfirmation
+	}
+	return d.aftermath.PasswordReset(ctx, d.entries[username].ID, requestID)
 }
 
 func (d *directory) ChangePassword(_ context.Context, accessToken, oldPassword, newPassword string) error {

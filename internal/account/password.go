@@ -49,10 +49,11 @@ type Resetter interface {
 	// SendResetCode mails a code to an account, unless it cannot have one. It does
 	// not say whether it did.
 	SendResetCode(ctx context.Context, username string) error
-	// ResetPassword takes the code. It fails with fault.Invalid if that is not the
-	// code, which is also what it says of an account that is not there, and with
-	// ErrTriggerFailed, when the password is reset all the same.
-	ResetPassword(ctx context.Context, username, code, password string) error
+	// ResetPassword takes the code, and has the trigger for that do what is in
+	// Aftermath. It fails with fault.Invalid if that is not the code, which is also
+	// what it says of an account that is not there, and with ErrTriggerFailed, when
+	// the password is reset all the same.
+	ResetPassword(ctx context.Context, username, code, password, requestID string) error
 	// Find returns the account with a user name, or fault.NotFound.
 	Find(ctx context.Context, username string) (Account, error)
 }
@@ -60,9 +61,9 @@ type Resetter interface {
 // A Recovery lets people back in who forgot their password. It tells nobody which
 // accounts there are, neither by its answers nor by the time they take.
 type Recovery struct {
-	accounts Resetter
-	emails   EmailFinder
-	sessions sessionEnd
+	accounts  Resetter
+	emails    EmailFinder
+	aftermath *Aftermath
 }
 
 // NewRecovery returns the Recovery of the accounts of a directory.
@@ -71,7 +72,22 @@ func NewRecovery(accounts Resetter, users interface {
 	SessionEnder
 }, auditor Auditor,
 ) *Recovery {
-	return &Recovery{accounts, users, sessionEnd{users, auditor}}
+	return &Recovery{accounts, users, NewAftermath(users, auditor)}
+}
+
+// An Aftermath is what follows when a forgotten password was replaced. The
+// directory's trigger sees to it, as whoever asked for it may die before they do.
+type Aftermath struct{ sessions sessionEnd }
+
+// NewAftermath returns the aftermath for the users that there are.
+func NewAftermath(users SessionEnder, auditor Auditor) *Aftermath {
+	return &Aftermath{sessionEnd{users, auditor}}
+}
+
+// PasswordReset ends all sessions of an account.
+func (a *Aftermath) PasswordReset(ctx context.Context, id identity.UserID, requestID string) error {
+	by := audit.By(identity.Caller{Subject: id, RequestID: requestID})
+	return a.sessions.end(ctx, by, audit.UserPasswordReset, id)
 }
 
 // Forgot mails a code to an account, if there is one that may have it.
@@ -93,16 +109,15 @@ func (r *Recovery) Reset(ctx context.Context, requestID string, p PasswordReset)
 		if err != nil {
 			return err
 		}
-		err = r.accounts.ResetPassword(ctx, username, p.Code, p.NewPassword)
-		if err != nil && !errors.Is(err, ErrTriggerFailed) {
+		err = r.accounts.ResetPassword(ctx, username, p.Code, p.NewPassword, requestID)
+		if !errors.Is(err, ErrTriggerFailed) {
 			return err
 		}
 		a, err := r.accounts.Find(ctx, username)
 		if err != nil {
 			return fmt.Errorf("find the account after a reset: %w", err)
 		}
-		by := audit.By(identity.Caller{Subject: a.ID, RequestID: requestID})
-		return r.sessions.end(ctx, by, audit.UserPasswordReset, a.ID)
+		return r.aftermath.PasswordReset(ctx, a.ID, requestID)
 	})
 }
 

@@ -93,6 +93,7 @@ func TestReset(t *testing.T) {
 					"id of ada":   {ID: "id of ada", Username: "ada", Email: "ada@example.com", TenantID: "t"},
 					"id of linus": {ID: "id of linus", Username: "linus"},
 				}
+				d.aftermath = account.NewAftermath(endings{u, told}, told)
 				d.codes, d.postConfirmation, d.takes = []string{"linus", "ada", "dewi"}, test.trigger, 300*time.Millisecond
 				ended := time.Now().Add(d.takes)
 				steady(t, 1500*time.Millisecond, func() {

@@ -206,14 +206,14 @@ func TestRefresh(t *testing.T) {
 
 func TestPasswords(t *testing.T) {
 	p, client := newPool(t, answer{operation: "ConfirmForgotPassword", body: `{}`}, answer{operation: "ChangePassword", body: `{}`})
-	if err := client.ResetPassword(t.Context(), "dewi", "123456", "battery staple"); err != nil {
+	if err := client.ResetPassword(t.Context(), "dewi", "123456", "battery staple", "R1"); err != nil {
 		t.Error(err)
 	}
 	if err := client.ChangePassword(t.Context(), "token", "correct horse", "battery staple"); err != nil {
 		t.Error(err)
 	}
 	checkCalls(t, p,
-		call{"ConfirmForgotPassword", `{"ClientId":"client","SecretHash":"` + hashOf("dewi") + `","Username":"dewi","ConfirmationCode":"123456","Password":"battery staple"}`},
+		call{"ConfirmForgotPassword", `{"ClientId":"client","SecretHash":"` + hashOf("dewi") + `","Username":"dewi","ConfirmationCode":"123456","Password":"battery staple","ClientMetadata":{"request_id":"R1"}}`},
 		call{"ChangePassword", `{"AccessToken":"token","PreviousPassword":"correct horse","ProposedPassword":"battery staple"}`})
 }
 

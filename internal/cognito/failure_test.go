@@ -38,7 +38,9 @@ func TestFailures(t *testing.T) {
 		return err
 	}
 	forget := func(c *cognito.AppClient) error { return c.SendResetCode(ctx, "dewi") }
-	reset := func(c *cognito.AppClient) error { return c.ResetPassword(ctx, "dewi", "123456", "battery staple") }
+	reset := func(c *cognito.AppClient) error {
+		return c.ResetPassword(ctx, "dewi", "123456", "battery staple", "R1")
+	}
 	change := func(c *cognito.AppClient) error {
 		return c.ChangePassword(ctx, "token", "correct horse", "battery staple")
 	}

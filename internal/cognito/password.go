@@ -36,14 +36,16 @@ func (c *AppClient) SendResetCode(ctx context.Context, username string) error {
 
 // ResetPassword takes the code. It fails with fault.Invalid if that is not the
 // code, which is also what it says of an account that cannot have one, and with
-// account.ErrTriggerFailed, when the password is reset all the same.
-func (c *AppClient) ResetPassword(ctx context.Context, username, code, password string) error {
+// account.ErrTriggerFailed, when the password is reset all the same. The trigger
+// gets the id of the request.
+func (c *AppClient) ResetPassword(ctx context.Context, username, code, password, requestID string) error {
 	hash, err := c.secretHash(ctx, username)
 	if err != nil {
 		return err
 	}
 	_, err = c.client.ConfirmForgotPassword(ctx, &cognitoidentityprovider.ConfirmForgotPasswordInput{
 		ClientId: &c.clientID, SecretHash: &hash, Username: &username, ConfirmationCode: &code, Password: &password,
+		ClientMetadata: map[string]string{"request_id": requestID},
 	}, onceIfLimited)
 	wrongCode := invalid(nil, "#/code", "is not the code that was sent, or has expired")
 	switch {

@@ -16,6 +16,7 @@ import (
 const (
 	signUp        = "PreSignUp_SignUp"
 	confirmSignUp = "PostConfirmation_ConfirmSignUp"
+	confirmReset  = "PostConfirmation_ConfirmForgotPassword"
 )
 
 // An Event is what Cognito sends to a trigger, and gets back with the response
@@ -31,6 +32,7 @@ type Event struct {
 // A Request is what an event says of an account.
 type Request struct {
 	Attributes map[string]string `json:"userAttributes"`
+	Metadata   map[string]string `json:"clientMetadata,omitzero"` // from our own call
 	Others     jsontext.Value    `json:",embed"`
 }
 
@@ -78,15 +80,23 @@ func PreSignUp(emails account.EmailHolder, autoConfirm bool) func(context.Contex
 	}
 }
 
+// A ResetWatcher is told that forgotten passwords were replaced.
+type ResetWatcher interface {
+	PasswordReset(ctx context.Context, id identity.UserID, requestID string) error
+}
+
 // PostConfirmation returns the trigger that gives a confirmed account its place
-// on the platform. It is called for a forgotten password too, and then does
-// nothing.
-func PostConfirmation(o account.Onboarder) func(context.Context, Event) (Event, error) {
+// on the platform, and tells of a forgotten password that was replaced.
+func PostConfirmation(o account.Onboarder, resets ResetWatcher) func(context.Context, Event) (Event, error) {
 	return func(ctx context.Context, e Event) (Event, error) {
-		if e.Source != confirmSignUp {
-			return e, nil
+		var err error
+		switch e.Source {
+		case confirmSignUp:
+			err = account.Onboard(ctx, o, e.account())
+		case confirmReset:
+			err = resets.PasswordReset(ctx, e.account().ID, e.Request.Metadata["request_id"])
 		}
-		if err := account.Onboard(ctx, o, e.account()); err != nil {
+		if err != nil {
 			return e, shown{err}
 		}
 		return e, nil

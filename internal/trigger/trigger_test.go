@@ -91,7 +91,13 @@ func (f onboardFunc) Onboard(_ context.Context, a provisioning.Account) error { 
 
 const postConfirmation = `{"version":"1","userPoolId":"eu-west-1_abc","userName":"dewi","triggerSource":"{source}",` +
 	`"request":{"userAttributes":{"sub":"3f0c2a4e-5b1d-4c57-9a53-0f6f3a1c9b7e","email":"dewi@example.com","email_verified":"true",` +
-	`"cognito:user_status":"CONFIRMED","custom:role":"{role}","custom:organization_name":"Nusantara Voice"}},"response":{}}`
+	`"cognito:user_status":"CONFIRMED","custom:role":"{role}","custom:organization_name":"Nusantara Voice"},"clientMetadata":{"request_id":"R1"}},"response":{}}`
+
+type resetFunc func(id identity.UserID, requestID string) error
+
+func (f resetFunc) PasswordReset(_ context.Context, id identity.UserID, requestID string) error {
+	return f(id, requestID)
+}
 
 func TestPostConfirmation(t *testing.T) {
 	dewi := provisioning.Account{
@@ -106,6 +112,10 @@ func TestPostConfirmation(t *testing.T) {
 	}{
 		"confirmed":          {"PostConfirmation_ConfirmSignUp", "business", nil, []provisioning.Account{dewi}, ""},
 		"forgotten password": {"PostConfirmation_ConfirmForgotPassword", "business", nil, nil, ""},
+		"forgotten password, and a failure of ours": {
+			"PostConfirmation_ConfirmForgotPassword", "business", errors.New("a secret detail"), nil,
+			"this did not work; try again later",
+		},
 		"made for somebody": {
 			"PostConfirmation_ConfirmSignUp", "", nil, nil,
 			"the account belongs to no tenant, or its tenant is not made yet",
@@ -127,8 +137,14 @@ func TestPostConfirmation(t *testing.T) {
 				got = append(got, a)
 				return test.failure
 			})
+			resets := resetFunc(func(id identity.UserID, requestID string) error {
+				if test.source != "PostConfirmation_ConfirmForgotPassword" || id != dewi.ID || requestID != "R1" {
+					t.Errorf("the password of %s was reset by the request %s", id, requestID)
+				}
+				return test.failure
+			})
 			text := strings.NewReplacer("{source}", test.source, "{role}", test.role).Replace(postConfirmation)
-			back, err := trigger.PostConfirmation(onboard)(t.Context(), event(t, text))
+			back, err := trigger.PostConfirmation(onboard, resets)(t.Context(), event(t, text))
 			if got := message(err); got != test.message {
 				t.Errorf("got the message %q, want %q", got, test.message)
 			}
