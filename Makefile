@@ -36,7 +36,7 @@ local:
 # The tests install what they need besides Go, Node and Python.
 .PHONY: test
 test:
-	go test -race ./...
+	go test -race -timeout 20m ./... # a busy machine may take longer than the ten minutes that go test gives a package
 
 # What needs more than that, in a module of its own: real clients, against the set
 # as make local runs it. A client that is not installed fails its test.
