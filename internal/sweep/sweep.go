@@ -102,9 +102,14 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// partFor is how long a part of a sweep may take, so that it leaves the others
-// their time.
-const partFor = 12 * time.Second
+const (
+	// partFor is how long a part of a sweep may take, so that it leaves the others
+	// their time.
+	partFor = 12 * time.Second
+	// togetherFor is how long what is done at the same time may take: a little less
+	// than the function, so that it ends by itself.
+	togetherFor = 50 * time.Second
+)
 
 func within(ctx context.Context, now time.Time, part func(context.Context, time.Time) error) error {
 	ctx, cancel := context.WithTimeout(ctx, partFor)
@@ -113,8 +118,10 @@ func within(ctx context.Context, now time.Time, part func(context.Context, time.
 }
 
 // Together does things that do not need each other at the same time, and returns
-// the errors of all.
+// the errors of all. What takes too long is cut off.
 func Together(ctx context.Context, things ...func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, togetherFor)
+	defer cancel()
 	errs := make([]error, len(things))
 	var group sync.WaitGroup
 	for i, do := range things {
