@@ -32,6 +32,10 @@ type memory struct {
 	heads  map[audit.Stream]audit.Head
 	// stale has Unsealed return what is sealed too, as an index does that lags.
 	stale bool
+	// most is how many records of a stream Unsealed returns, or 0 for all.
+	most int
+	// bad are the streams whose head cannot be read.
+	bad map[audit.Stream]func(context.Context) error
 	// before and after decide whether a call fails before it takes effect, and after.
 	before, after func(call string) error
 }
@@ -78,12 +82,18 @@ func (m *memory) call(name string, f func() error) error {
 	return m.after(name)
 }
 
-func (m *memory) Unsealed(_ context.Context, before time.Time) (backlogs []audit.Backlog, err error) {
+func (m *memory) Unsealed(_ context.Context, before time.Time) (backlogs []audit.Backlog, more bool, err error) {
 	err = m.call("Unsealed", func() error {
-		for stream, events := range m.events {
+		for _, stream := range slices.Sorted(maps.Keys(m.events)) {
+			events := m.events[stream]
 			b := audit.Backlog{Stream: stream}
 			for _, reference := range slices.Sorted(maps.Keys(events)) {
-				if e := events[reference]; e.Time.Before(before) && (m.stale || !e.Sealed()) {
+				e := events[reference]
+				switch {
+				case !e.Time.Before(before) || !m.stale && e.Sealed():
+				case m.most > 0 && len(b.References) == m.most:
+					more = true
+				default:
 					b.References = append(b.References, reference)
 				}
 			}
@@ -93,7 +103,7 @@ func (m *memory) Unsealed(_ context.Context, before time.Time) (backlogs []audit
 		}
 		return nil
 	})
-	return backlogs, err
+	return backlogs, more, err
 }
 
 func (m *memory) Read(_ context.Context, stream audit.Stream, references []audit.Reference) (records []audit.Record, err error) {
@@ -108,7 +118,10 @@ func (m *memory) Read(_ context.Context, stream audit.Stream, references []audit
 	return records, err
 }
 
-func (m *memory) Head(_ context.Context, stream audit.Stream) (head audit.Head, err error) {
+func (m *memory) Head(ctx context.Context, stream audit.Stream) (head audit.Head, err error) {
+	if fail := m.bad[stream]; fail != nil {
+		return head, fail(ctx)
+	}
 	err = m.call("Head", func() error {
 		head = m.heads[stream]
 		head.Stream = stream

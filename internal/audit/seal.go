@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"log/slog"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/tenantry/tenantry/internal/fault"
 )
@@ -16,10 +15,11 @@ const (
 	// settle is how old a record is before it is sealed. A transaction takes a
 	// while, and what it records should come before what was recorded later.
 	settle = 3 * time.Second
-	// sealFor is how long a sealer takes up streams, and sealWithin how long it may
-	// take in all.
-	sealFor    = 20 * time.Second
-	sealWithin = 30 * time.Second
+	// findWithin is how long a sealer may look for records, sealFor how long it takes up
+	// batches, and batchWithin how long it may take over one.
+	findWithin  = 8 * time.Second
+	sealFor     = 20 * time.Second
+	batchWithin = 10 * time.Second
 	// sealParallel is how many streams are sealed at once.
 	sealParallel = 8
 	// maxSealed is how many records are sealed by one transaction of DynamoDB, which
@@ -41,11 +41,11 @@ type Backlog struct {
 
 // A SealStore keeps records and heads.
 type SealStore interface {
-	// Unsealed returns the records that came about before a time and are not sealed,
-	// or as many of them as it reads at once, the oldest. It is a little behind: some
-	// may be sealed already, and new ones missing. What it returns beside an error is
-	// good.
-	Unsealed(ctx context.Context, before time.Time) ([]Backlog, error)
+	// Unsealed returns the records that came about before a time and are not sealed:
+	// of each stream all, or the oldest, and then it reports that there are more. It is
+	// a little behind: some may be sealed already, and new ones missing. What it returns
+	// beside an error is good.
+	Unsealed(ctx context.Context, before time.Time) (backlogs []Backlog, more bool, err error)
 	// Read returns those of the records that are not sealed, as they are now and in
 	// the order of the references.
 	Read(ctx context.Context, stream Stream, references []Reference) ([]Record, error)
@@ -69,53 +69,125 @@ type Sealer struct {
 }
 
 // Seal seals what has come about until a moment ago, as far as it gets. The next
-// call goes on. What fails in one stream does not keep it from the others.
+// call goes on. A stream that it cannot seal is logged, and keeps no other waiting.
 func (s *Sealer) Seal(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, sealWithin)
-	defer cancel()
 	now := time.Now()
-	backlogs, err := s.Store.Unsealed(ctx, now.Add(-settle))
-	errs := make([]error, len(backlogs))
-	var group errgroup.Group
-	group.SetLimit(sealParallel)
-	for i, b := range backlogs {
-		group.Go(func() error {
-			if err := s.stream(ctx, b, now.Add(sealFor)); err != nil {
-				errs[i] = fmt.Errorf("seal the audit of %s: %w", b.Stream, err)
-			}
-			return nil
-		})
+	r := &run{Sealer: s, until: now.Add(sealFor), left: map[Stream]bool{}}
+	var err error
+	for goOn := true; goOn && err == nil; {
+		var backlogs []Backlog
+		backlogs, goOn, err = s.unsealed(ctx, now.Add(-settle))
+		goOn = r.seal(ctx, backlogs) && goOn && time.Now().Before(r.until)
 	}
-	_ = group.Wait() // each has its own error
-	return errors.Join(append(errs, err)...)
+	if r.failed > 0 {
+		err = errors.Join(err, fmt.Errorf("%d streams of the audit could not be sealed", r.failed))
+	}
+	return err
 }
 
-// stream seals the backlog of one stream, in batches, until a time. A conflict
-// says that another sealer is at the stream.
-func (s *Sealer) stream(ctx context.Context, b Backlog, until time.Time) error {
-	if time.Now().After(until) {
+func (s *Sealer) unsealed(ctx context.Context, before time.Time) ([]Backlog, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, findWithin)
+	defer cancel()
+	return s.Store.Unsealed(ctx, before)
+}
+
+// A run is one call of Seal.
+type run struct {
+	*Sealer
+	until time.Time
+
+	mu     sync.Mutex
+	queue  []*job
+	left   map[Stream]bool // to the next call, by whoever failed or met another sealer
+	failed int
+	sealed bool
+}
+
+// A job is one stream whose turn comes batch by batch, so that none waits until
+// another is done with.
+type job struct {
+	Backlog
+	head    *Head    // nil before the first batch
+	records []Record // the next of them, read
+}
+
+// seal seals backlogs, some at a time. It reports whether it got any further.
+func (r *run) seal(ctx context.Context, backlogs []Backlog) bool {
+	r.sealed = false
+	for _, b := range backlogs {
+		if !r.left[b.Stream] {
+			r.queue = append(r.queue, &job{Backlog: b})
+		}
+	}
+	var workers sync.WaitGroup
+	for range sealParallel {
+		workers.Go(func() {
+			for j := r.next(); j != nil; j = r.next() {
+				more, err := r.turn(ctx, j)
+				r.done(ctx, j, more, err)
+			}
+		})
+	}
+	workers.Wait()
+	return r.sealed
+}
+
+// next returns the stream whose turn it is, or nil if there is none, or no time.
+func (r *run) next() *job {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.queue) == 0 || time.Now().After(r.until) {
 		return nil
 	}
-	head, err := s.Store.Head(ctx, b.Stream)
-	if err != nil {
-		return err
+	j := r.queue[0]
+	r.queue = r.queue[1:]
+	return j
+}
+
+// done puts a stream that has more behind all others. A conflict says that another
+// sealer is at the stream.
+func (r *run) done(ctx context.Context, j *job, more bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case errors.Is(err, fault.Conflict):
+		r.left[j.Stream] = true
+	case err != nil:
+		r.left[j.Stream] = true
+		r.failed++
+		slog.ErrorContext(ctx, "audit not sealed", "tenant_id", j.Stream, "error", err)
+	case more:
+		r.queue = append(r.queue, j)
 	}
-	for references := range slices.Chunk(b.References, maxSealed) {
-		records, err := s.Store.Read(ctx, b.Stream, references)
-		for err == nil && len(records) > 0 {
-			if time.Now().After(until) {
-				return nil
-			}
-			head, records, err = s.batch(ctx, head, records)
-		}
-		if errors.Is(err, fault.Conflict) {
-			return nil
-		}
+}
+
+// turn seals the next batch of a stream. It reports whether there are more.
+func (r *run) turn(ctx context.Context, j *job) (more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, batchWithin)
+	defer cancel()
+	if j.head == nil {
+		head, err := r.Store.Head(ctx, j.Stream)
 		if err != nil {
-			return err
+			return false, err
 		}
+		j.head = &head
 	}
-	return nil
+	if len(j.records) == 0 {
+		n := min(len(j.References), maxSealed)
+		if j.records, err = r.Store.Read(ctx, j.Stream, j.References[:n]); err != nil {
+			return false, err
+		}
+		j.References = j.References[n:]
+	}
+	if len(j.records) > 0 {
+		if *j.head, j.records, err = r.batch(ctx, *j.head, j.records); err != nil {
+			return false, err
+		}
+		r.mu.Lock()
+		r.sealed = true
+		r.mu.Unlock()
+	}
+	return len(j.records)+len(j.References) > 0, nil
 }
 
 // batch seals as many of the records as one transaction takes. It returns the head

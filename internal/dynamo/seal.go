@@ -1,62 +1,81 @@
 package dynamo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
 )
 
-const (
-	// maxBacklog is how many records of one stream are taken up at once, and
-	// maxSealRequests how many requests are made in a shard to find some of all: a
-	// stream that cannot be sealed does not keep those behind it from being.
-	maxBacklog      = 1000
-	maxSealRequests = 20
-)
+// maxBacklog is how many records of one stream are found at once.
+const maxBacklog = 1000
 
-// Unsealed implements audit.SealStore. A reference is the sort key of a record.
-func (s *Audit) Unsealed(ctx context.Context, before time.Time) ([]audit.Backlog, error) {
-	found := map[audit.Stream][]audit.Reference{}
-	var errs []error
-	for shard := range dueShards {
-		if err := s.unsealed(ctx, shard, before, found); err != nil {
-			errs = append(errs, fmt.Errorf("find audit records to be sealed: %w", err))
+// Unsealed implements audit.SealStore. A reference is the sort key of a record. All
+// shards are read to their ends, so that no stream hides those behind it.
+func (s *Audit) Unsealed(ctx context.Context, before time.Time) (backlogs []audit.Backlog, more bool, err error) {
+	var shards [dueShards]unsealedShard
+	var group errgroup.Group
+	for i := range shards {
+		group.Go(func() error { return shards[i].read(ctx, s.Table, i, before) })
+	}
+	if err = group.Wait(); err != nil {
+		err = fmt.Errorf("find audit records to be sealed: %w", err)
+	}
+	for _, shard := range shards {
+		more = more || shard.more
+		for stream, references := range shard.found {
+			backlogs = append(backlogs, audit.Backlog{Stream: stream, References: slices.Sorted(slices.Values(references))})
 		}
 	}
-	var backlogs []audit.Backlog
-	for _, stream := range slices.Sorted(maps.Keys(found)) {
-		backlogs = append(backlogs, audit.Backlog{Stream: stream, References: slices.Sorted(slices.Values(found[stream]))})
-	}
-	return backlogs, errors.Join(errs...)
+	slices.SortFunc(backlogs, func(a, b audit.Backlog) int { return cmp.Compare(a.Stream, b.Stream) })
+	return backlogs, more, err
 }
 
-// unsealed adds what is to be sealed of one shard of the index due.
-func (s *Audit) unsealed(ctx context.Context, shard int, before time.Time, found map[audit.Stream][]audit.Reference) error {
-	in := dynamodb.QueryInput{IndexName: new("due"), KeyConditionExpression: new("due = :due AND due_at < :before")}
-	v := map[string]any{":due": dueKey(dueAudit, shard), ":before": sortable(before)}
-	for range maxSealRequests {
-		keys, last, err := queryFrom[key](ctx, s.Table, in, v, maxQuery)
+// An unsealedShard is what is to be sealed of one shard of the index due.
+type unsealedShard struct {
+	found map[audit.Stream][]audit.Reference
+	more  bool
+}
+
+func (u *unsealedShard) read(ctx context.Context, t *Table, shard int, before time.Time) error {
+	u.found = map[audit.Stream][]audit.Reference{}
+	v, err := values(map[string]any{":due": dueKey(dueAudit, shard), ":before": sortable(before)})
+	if err != nil {
+		return fmt.Errorf("marshal a query: %w", err)
+	}
+	pages := dynamodb.NewQueryPaginator(t.db, &dynamodb.QueryInput{
+		TableName:                 &t.name,
+		IndexName:                 new("due"),
+		KeyConditionExpression:    new("due = :due AND due_at < :before"),
+		ExpressionAttributeValues: v,
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("query: %w", err)
+		}
+		var keys []key
+		if err := attributevalue.UnmarshalListOfMaps(page.Items, &keys); err != nil {
+			return fmt.Errorf("unmarshal what a query found: %w", err)
 		}
 		for _, k := range keys {
-			if stream := auditStream(k); len(found[stream]) < maxBacklog {
-				found[stream] = append(found[stream], audit.Reference(k.SK))
+			stream := auditStream(k)
+			if len(u.found[stream]) == maxBacklog {
+				u.more = true
+				continue
 			}
+			u.found[stream] = append(u.found[stream], audit.Reference(k.SK))
 		}
-		if last == nil {
-			return nil
-		}
-		in.ExclusiveStartKey = last
 	}
 	return nil
 }

@@ -144,8 +144,8 @@ func TestSealers(t *testing.T) {
 	}
 	// The index due is behind, and empty in the end.
 	eventually(t, "nothing was due", func() bool {
-		backlogs, err := store.Unsealed(t.Context(), time.Now())
-		return err == nil && len(backlogs) == 0
+		backlogs, more, err := store.Unsealed(t.Context(), time.Now())
+		return err == nil && len(backlogs) == 0 && !more
 	})
 }
 
@@ -182,14 +182,12 @@ func TestSealConflicts(t *testing.T) {
 	}
 }
 
-// A stream whose head is gone is an alarm, and no new chain.
-func TestSealWithoutHead(t *testing.T) {
-	db, name := newRawTable(t)
-	store := dynamo.NewAudit(dynamo.NewTable(db, name))
-	records := recorded(t, store, "T1", 2, time.Hour)
+// withoutHead seals a record of T1, and takes the head away.
+func withoutHead(t *testing.T, db *dynamodb.Client, name string, store *dynamo.Audit, first audit.Record) {
+	t.Helper()
 	head := audit.Head{Stream: "T1", Seq: 1, Hash: "h", SealedAt: time.Now()}
-	first := []audit.Event{{Record: records[0], Seal: audit.Seal{Seq: 1, PrevHash: audit.FirstHash, Hash: "h"}}}
-	if err := store.Seal(t.Context(), audit.Head{Stream: "T1"}, head, first); err != nil {
+	sealed := []audit.Event{{Record: first, Seal: audit.Seal{Seq: 1, PrevHash: audit.FirstHash, Hash: "h"}}}
+	if err := store.Seal(t.Context(), audit.Head{Stream: "T1"}, head, sealed); err != nil {
 		t.Fatal(err)
 	}
 	_, err := db.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: &name, Key: map[string]types.AttributeValue{
@@ -198,34 +196,52 @@ func TestSealWithoutHead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A stream whose head is gone is an alarm, and no new chain.
+func TestSealWithoutHead(t *testing.T) {
+	db, name := newRawTable(t)
+	store := dynamo.NewAudit(dynamo.NewTable(db, name))
+	records := recorded(t, store, "T1", 2, time.Hour)
+	withoutHead(t, db, name, store, records[0])
 	const want = "the audit of T1 has sealed records and no head"
 	if _, err := store.Head(t.Context(), "T1"); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	eventually(t, "the sealer failed", func() bool { // the index due is behind
 		err := (&audit.Sealer{Store: store, Signer: signer{}}).Seal(t.Context())
-		return err != nil && strings.Contains(err.Error(), want)
+		return err != nil && err.Error() == "1 streams of the audit could not be sealed"
 	})
 	if chain, unsealed := sealedItems(t, db, name, "T1"); len(chain) != 1 || unsealed != 1 {
 		t.Errorf("%d are sealed and %d are not, want 1 and 1", len(chain), unsealed)
 	}
 }
 
-// A stream with more records than are taken up at once does not hide those behind
-// it in its shard.
-func TestUnsealedBehindMany(t *testing.T) {
+// A stream with more records than are found at once, of which none can be sealed, does
+// not hide those behind it in its shard.
+func TestSealBehindMany(t *testing.T) {
 	t.Parallel()
-	store := dynamo.NewAudit(newTable(t))
-	recorded(t, store, "T1", 1005, time.Hour)
+	db, name := newRawTable(t)
+	store := dynamo.NewAudit(dynamo.NewTable(db, name))
+	first := recorded(t, store, "T1", 1005, time.Hour)[0]
 	other := ""
 	for i := 0; other == "" || shard(other) != shard("T1"); i++ {
 		other = fmt.Sprint("other-", i)
 	}
 	recorded(t, store, identity.TenantID(other), 1, time.Minute)
 	eventually(t, "both streams were found", func() bool {
-		backlogs, err := store.Unsealed(t.Context(), time.Now())
-		return err == nil && len(backlogs) == 2 && len(backlogs[0].References) == 1000 && len(backlogs[1].References) == 1
+		backlogs, more, err := store.Unsealed(t.Context(), time.Now())
+		return err == nil && more && len(backlogs) == 2 && len(backlogs[0].References) == 1000 && len(backlogs[1].References) == 1
 	})
+	withoutHead(t, db, name, store, first)
+	if err := (&audit.Sealer{Store: store, Signer: signer{}}).Seal(t.Context()); err == nil {
+		t.Error("a stream without its head was sealed")
+	}
+	for stream, want := range map[string][2]int{"T1": {1, 1004}, other: {1, 0}} {
+		if chain, unsealed := sealedItems(t, db, name, stream); len(chain) != want[0] || unsealed != want[1] {
+			t.Errorf("%s: %d are sealed and %d are not, want %v", stream, len(chain), unsealed, want)
+		}
+	}
 }
 
 // shard returns where a stream is in the index due.
