@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/tenantry/tenantry/internal/cognito"
 	"github.com/tenantry/tenantry/internal/deprovisioning"
 	"github.com/tenantry/tenantry/internal/dynamo"
+	"github.com/tenantry/tenantry/internal/invoke"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/provisioning"
 	"github.com/tenantry/tenantry/internal/secret"
@@ -45,8 +47,9 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 			operation.Provision: provisioning.Workflow{
 				Machine: workflow.NewMachine(machines, env.String("STATE_MACHINE_ARN")),
 				Runner:  provisioning.NewRunner(operations, tenants),
-				Steps: []work.TwoWayStep{
+				Steps: []work.WayBack{
 					provisioning.Database(dynamo.NewDatabases(db, stack), tenants),
+					provisioning.RemoteMongoDB(invoke.NewStep(lambda.NewFromConfig(cfg), env.String("PROVISIONING_MONGODB_ARN"))),
 					provisioning.Identity(directory, users, vault),
 					provisioning.SIP(secret.NewTenants(secrets, stack), vault, tenants),
 				},

@@ -27,7 +27,7 @@ func wire(cfg aws.Config, env *boot.Env) api.Operation {
 		dynamo.NewUsers(table),
 		secret.NewOperations(secrets, env.String("STACK_NAME")),
 		workflow.NewMachine(sfn.NewFromConfig(cfg), env.String("STATE_MACHINE_ARN")),
-	)
+	).WithMongoDB(env.Bool("HAS_MONGODB"))
 	directory := cognito.NewDirectory(cognitoidentityprovider.NewFromConfig(cfg), env.String("USER_POOL_ID"))
 	hashKey := secret.NewValue(secrets, env.String("HASH_KEY_ARN"))
 	return api.CreateTenant(service, directory, dynamo.NewRecords(table), hashKey.Bytes)

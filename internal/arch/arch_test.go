@@ -57,7 +57,8 @@ var allowed = map[string][]string{
 	"cognito":  {"account", "fault", "identity", "provisioning", "sweep"},
 	"dynamo":   {"agent", "apikey", "audit", "call", "directory", "fault", "health", "idempotency", "identity", "impersonation", "opaque", "operation", "page", "provisioning", "stats", "sweep", "tenant", "usage", "user"},
 	"signing":  {"audit"},
-	"invoke":   {"health"},
+	"invoke":   {"health", "operation"},
+	"mongo":    {"fault", "operation", "tenant"},
 	"probe":    {"health"},
 	"secret":   {"health", "operation", "provisioning", "tenant", "identity"},
 	"token":    {"fault", "identity"},
@@ -98,10 +99,24 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// drivers is the modules that only probe may link, and probe only health-probe:
-// they are larger than everything else together.
-var drivers = []string{"github.com/jackc/pgx/", "github.com/minio/", "github.com/redis/", "github.com/twmb/franz-go/", "go.mongodb.org/"}
+// drivers is the modules that only these packages of ours may link: each is larger
+// than most functions are without. linking is the functions that may link those.
+var (
+	drivers = map[string][]string{
+		"github.com/jackc/pgx/":     {"probe"},
+		"github.com/minio/":         {"probe"},
+		"github.com/redis/":         {"probe"},
+		"github.com/twmb/franz-go/": {"probe"},
+		"go.mongodb.org/":           {"probe", "mongo"},
+	}
+	linking = map[string][]string{
+		"probe": {"health-probe"},
+		"mongo": {"provisioning-mongodb", "deprovisioning-mongodb"},
+	}
+)
 
+// TestDrivers leaves tests alone but for the drivers themselves, and the module of
+// the tests that need servers.
 func TestDrivers(t *testing.T) {
 	files, err := filepath.Glob("../../*/*/*.go")
 	if err != nil || len(files) == 0 {
@@ -112,10 +127,19 @@ func TestDrivers(t *testing.T) {
 			continue
 		}
 		dir := filepath.Base(filepath.Dir(name))
+		if dir == "services" {
+			continue
+		}
 		for _, path := range imports(t, name) {
-			driver := slices.ContainsFunc(drivers, func(module string) bool { return strings.HasPrefix(path, module) })
-			if driver && dir != "probe" || path == module+"internal/probe" && dir != "health-probe" && dir != "probe" {
-				t.Errorf("%s imports %s, which only health-probe is to link", name, path)
+			for driver, packages := range drivers {
+				if strings.HasPrefix(path, driver) && !slices.Contains(packages, dir) {
+					t.Errorf("%s imports %s, which only %v may link", name, path, packages)
+				}
+			}
+			for pkg, functions := range linking {
+				if path == module+"internal/"+pkg && dir != pkg && !slices.Contains(functions, dir) && !strings.HasSuffix(name, "_test.go") {
+					t.Errorf("%s imports %s, which only %v may link", name, path, functions)
+				}
 			}
 		}
 	}

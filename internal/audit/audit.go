@@ -24,6 +24,8 @@ const (
 	TenantFailed          Action = "tenant.provisioning_failed"
 	TenantDatabaseCreated Action = "tenant.database_created"
 	TenantDatabaseRemoved Action = "tenant.database_removed"
+	TenantMongoCreated    Action = "tenant.mongo_database_created"
+	TenantMongoRemoved    Action = "tenant.mongo_database_removed"
 	TenantSecretsStored   Action = "tenant.secrets_stored"
 	TenantSecretsRemoved  Action = "tenant.secrets_removed"
 	TenantAgentsRemoved   Action = "tenant.agents_removed"

@@ -96,9 +96,20 @@ func newOperation(t tenant.Tenant, now, purgeAt time.Time) operation.Operation {
 		Version:   1,
 	}
 	for _, name := range stepNames {
-		if name != stepDatabase || t.Isolation == tenant.Dedicated {
+		if applies(name, t) {
 			o.Steps = append(o.Steps, operation.Step{Name: name, State: operation.Pending})
 		}
 	}
 	return o
+}
+
+// applies reports whether a tenant may have what a step removes.
+func applies(step string, t tenant.Tenant) bool {
+	switch step {
+	case stepDatabase:
+		return t.Isolation == tenant.Dedicated
+	case stepMongoDB:
+		return t.MongoDatabase != nil
+	}
+	return true
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tenantry/tenantry/internal/audit"
+	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/tenant"
 	"github.com/tenantry/tenantry/internal/work"
@@ -19,10 +20,11 @@ const (
 	stepCredentials = "credentials"
 	stepAccounts    = "accounts"
 	stepDatabase    = "database"
+	stepMongoDB     = "mongodb"
 	stepFinish      = "finish"
 )
 
-var stepNames = []string{stepBegin, stepAgents, stepUsage, stepCredentials, stepAccounts, stepDatabase, stepFinish}
+var stepNames = []string{stepBegin, stepAgents, stepUsage, stepCredentials, stepAccounts, stepDatabase, stepMongoDB, stepFinish}
 
 // A Runner runs deprovisionings: it begins and ends them. There is no way back
 // once they have begun.
@@ -105,6 +107,10 @@ func hint(step, code string) string {
 	switch {
 	case step == stepDatabase && code == work.NotReady.Code:
 		return "see why the tenant's table is still there, then POST /operations/{id}/retry"
+	case step == stepMongoDB && fault.Kind(code) == fault.Conflict:
+		return "see whose the database with the tenant's database name is; remove it if it is the tenant's, rename it if not, then POST /operations/{id}/retry"
+	case step == stepMongoDB && code == work.Internal.Code:
+		return "see whether the server that MongoDbSecretArn names is there, and lets its user remove databases and users, then POST /operations/{id}/retry"
 	case step == stepAccounts && code == work.NotReady.Code:
 		return "see whether the user pool removes accounts, then POST /operations/{id}/retry"
 	}

@@ -259,3 +259,30 @@ func (s database) Apply(ctx context.Context, o operation.Operation, t tenant.Ten
 	}
 	return work.ChangeTenant(ctx, s.tenants, o, audit.TenantDatabaseRemoved, func(t *tenant.Tenant) { t.Database = nil })
 }
+
+// MongoRemover removes the MongoDB databases of dedicated tenants.
+type MongoRemover interface {
+	// Remove removes the tenant's database with its user, whatever operation made
+	// it. It is no error if it is gone. It fails with fault.Conflict if another's
+	// has the name.
+	Remove(ctx context.Context, t tenant.Tenant) error
+}
+
+// MongoDB is the step that removes a dedicated tenant's MongoDB database.
+func MongoDB(databases MongoRemover, tenants tenant.Store) work.Step {
+	return mongoDB{databases, tenants}
+}
+
+type mongoDB struct {
+	databases MongoRemover
+	tenants   tenant.Store
+}
+
+func (mongoDB) Name() string { return stepMongoDB }
+
+func (s mongoDB) Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
+	if err := s.databases.Remove(ctx, t); err != nil {
+		return err
+	}
+	return work.ChangeTenant(ctx, s.tenants, o, audit.TenantMongoRemoved, func(t *tenant.Tenant) { t.MongoDatabase = nil })
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/tenantry/tenantry/internal/health"
+	"github.com/tenantry/tenantry/internal/operation"
 )
 
 // A Client is what this package uses of *lambda.Client.
@@ -28,8 +29,14 @@ type Function struct {
 func NewFunction(client Client, arn string) *Function { return &Function{client, arn} }
 
 // Call calls the function, and reads its answer into out.
-func (f *Function) Call(ctx context.Context, out any) error {
-	answer, err := f.client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &f.arn, Payload: []byte("{}")})
+func (f *Function) Call(ctx context.Context, out any) error { return f.call(ctx, struct{}{}, out) }
+
+func (f *Function) call(ctx context.Context, in, out any) error {
+	payload, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("call %s: %w", f.arn, err)
+	}
+	answer, err := f.client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &f.arn, Payload: payload})
 	if err != nil {
 		return fmt.Errorf("call %s: %w", f.arn, err)
 	}
@@ -50,4 +57,20 @@ func (f *Function) ProbeTargets(ctx context.Context) ([]health.Component, error)
 	var components []health.Component
 	err := f.Call(ctx, &components)
 	return components, err
+}
+
+// A Step is the function of a workflow's step that has a way back.
+type Step struct{ function *Function }
+
+// NewStep returns the step whose function has the given ARN.
+func NewStep(client Client, arn string) Step { return Step{NewFunction(client, arn)} }
+
+// Undo has the step of the operation's attempt undone, as the workflow would.
+func (s Step) Undo(ctx context.Context, o operation.Operation) error {
+	task := struct {
+		OperationID operation.ID `json:"operation_id"`
+		Attempt     int          `json:"attempt"`
+		Action      string       `json:"action"`
+	}{o.ID, o.Attempt, "undo"}
+	return s.function.call(ctx, task, &struct{}{})
 }

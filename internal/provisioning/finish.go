@@ -83,6 +83,12 @@ func hint(step, code string) string {
 		return "remove or rename the table that has the tenant's table name, then POST /operations/{id}/retry"
 	case step == stepDatabase && code == work.NotReady.Code:
 		return "see whether the account may have another table, then POST /operations/{id}/retry"
+	case step == stepMongoDB && kind == fault.Conflict:
+		return "remove or rename the database that has the tenant's database name, then POST /operations/{id}/retry"
+	case step == stepMongoDB && kind == fault.Invalid:
+		return "POST /operations/{id}/retry, which makes another password"
+	case step == stepMongoDB && code == work.Internal.Code:
+		return "see whether the server that MongoDbSecretArn names is there, and lets its user make databases and users, then POST /operations/{id}/retry"
 	case step == stepIdentity && kind == fault.Invalid:
 		return "retry with an admin_password that the user pool's policy allows; the admin_email cannot be changed"
 	case step == stepIdentity && slices.Contains([]fault.Kind{fault.Conflict, fault.EmailTaken, fault.UsernameTaken}, kind):
@@ -97,7 +103,7 @@ func hint(step, code string) string {
 
 // Rollback undoes the steps of an operation whose workflow is dead, and fails
 // it. Steps are given in their order.
-func (r *Runner) Rollback(ctx context.Context, task work.Task, steps ...work.TwoWayStep) error {
+func (r *Runner) Rollback(ctx context.Context, task work.Task, steps ...work.WayBack) error {
 	for _, step := range slices.Backward(steps) {
 		if err := r.Undo(ctx, step, task); err != nil {
 			return fmt.Errorf("undo step %s: %w", step.Name(), err)
@@ -110,7 +116,7 @@ func (r *Runner) Rollback(ctx context.Context, task work.Task, steps ...work.Two
 type Workflow struct {
 	work.Machine
 	Runner *Runner
-	Steps  []work.TwoWayStep // in their order
+	Steps  []work.WayBack // in their order
 }
 
 // Recover undoes the steps of an operation whose workflow is dead, and fails it.

@@ -27,12 +27,14 @@ type Creation struct {
 	Records []audit.Record
 }
 
-// Passwords are the secrets of a request. They are kept apart from everything
-// else, until the operation has no more use for them. "" stands for none.
+// Passwords are the secrets of a request, and those that were made for it. They
+// are kept apart from everything else, until the operation has no more use for
+// them. "" stands for none.
 type Passwords struct {
 	Admin   string
 	SIP     string
 	Webhook string
+	MongoDB string // of the user of the tenant's MongoDB database
 }
 
 // Tenants is the store that new tenants come into.

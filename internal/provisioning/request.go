@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -77,11 +76,19 @@ type Service struct {
 	accounts Accounts
 	vault    Vault
 	starter  work.Starter
+	mongoDB  bool
 }
 
 // NewService returns a Service. Vault may be nil where no request has passwords.
 func NewService(tenants Tenants, accounts Accounts, vault Vault, starter work.Starter) *Service {
-	return &Service{tenants, accounts, vault, starter}
+	return &Service{tenants: tenants, accounts: accounts, vault: vault, starter: starter}
+}
+
+// WithMongoDB returns s. Where the stack has a MongoDB server, its dedicated tenants
+// get a database there besides.
+func (s *Service) WithMongoDB(has bool) *Service {
+	s.mongoDB = has
+	return s
 }
 
 // Request writes a tenant that is still to be provisioned, and starts that. It
@@ -109,7 +116,10 @@ func (s *Service) request(ctx context.Context, c identity.Caller, r Request, own
 	if owner != nil {
 		result.Tenant.OwnerID = &owner.ID
 	}
-	result.Operation = newOperation(result.Tenant, r, now)
+	result.Operation = newOperation(s.steps(result.Tenant, r), result.Tenant, r, now)
+	if result.Operation.Step(stepMongoDB) != nil {
+		passwords.MongoDB = tenant.GeneratePassword()
+	}
 	if passwords != (Passwords{}) {
 		secret, err := s.vault.Keep(ctx, result.Operation.ID, passwords)
 		if err != nil {
@@ -176,45 +186,47 @@ func drop(ctx context.Context, vault Vault, id operation.ID, secret string) {
 	}
 }
 
-func newOperation(t tenant.Tenant, r Request, now time.Time) operation.Operation {
-	o := operation.Operation{
+func newOperation(steps []operation.Step, t tenant.Tenant, r Request, now time.Time) operation.Operation {
+	return operation.Operation{
 		ID:         operation.ID(uuid.NewString()),
 		Kind:       operation.Provision,
 		TenantID:   t.ID,
 		State:      operation.Pending,
 		Attempt:    1,
+		Steps:      steps,
 		AdminEmail: r.AdminEmail.Value,
 		CreatedAt:  now,
 		DueAt:      now.Add(work.StartWithin),
 		Version:    1,
 	}
-	for _, name := range stepNames {
-		if applies(name, t, r) {
-			o.Steps = append(o.Steps, operation.Step{Name: name, State: operation.Pending})
-		}
-	}
-	return o
 }
 
 // The steps, in their order.
 const (
 	stepDatabase = "database"
+	stepMongoDB  = "mongodb"
 	stepIdentity = "identity"
 	stepSIP      = "sip"
 	stepActivate = "activate"
 )
 
-var stepNames = []string{stepDatabase, stepIdentity, stepSIP, stepActivate}
-
-// applies reports whether a tenant needs a step.
-func applies(step string, t tenant.Tenant, r Request) bool {
-	switch step {
-	case stepDatabase:
-		return t.Isolation == tenant.Dedicated
-	case stepIdentity:
-		return r.AdminEmail.Set
-	case stepSIP:
-		return t.SIPEnabled || r.WebhookSecret.Set
+// steps returns the steps that a tenant needs.
+func (s *Service) steps(t tenant.Tenant, r Request) []operation.Step {
+	hasMongoDB := s.mongoDB && t.Isolation == tenant.Dedicated
+	var steps []operation.Step
+	for _, step := range []struct {
+		name    string
+		applies bool
+	}{
+		{stepDatabase, t.Isolation == tenant.Dedicated},
+		{stepMongoDB, hasMongoDB},
+		{stepIdentity, r.AdminEmail.Set},
+		{stepSIP, t.SIPEnabled || r.WebhookSecret.Set || hasMongoDB},
+		{stepActivate, true},
+	} {
+		if step.applies {
+			steps = append(steps, operation.Step{Name: step.name, State: operation.Pending})
+		}
 	}
-	return slices.Contains(stepNames, step)
+	return steps
 }

@@ -90,6 +90,9 @@ func (r *Retrier) keep(ctx context.Context, o operation.Operation, t tenant.Tena
 	all := old
 	all.Admin = newer.AdminPassword.Or(old.Admin)
 	all.SIP = newer.SIPPassword.Or(old.SIP)
+	if o.Step(stepMongoDB) != nil && all.MongoDB == "" {
+		all.MongoDB = tenant.GeneratePassword()
+	}
 	if err := retryFaults(o, t, newer, all).Err(); err != nil {
 		return "", err
 	}

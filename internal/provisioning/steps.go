@@ -58,6 +58,72 @@ func (s database) Undo(ctx context.Context, o operation.Operation, t tenant.Tena
 	return work.ChangeTenant(ctx, s.tenants, o, audit.TenantDatabaseRemoved, func(t *tenant.Tenant) { t.Database = nil })
 }
 
+// MongoDatabases makes and removes the MongoDB databases of dedicated tenants.
+type MongoDatabases interface {
+	// Name returns the name of the tenant's database.
+	Name(t tenant.Tenant) string
+	// Create makes the tenant's database on behalf of an operation's attempt, or
+	// adopts the one that the operation made, brings it to the tenant's schema
+	// version, and gives its user the password. It fails with fault.Conflict if
+	// somebody else's has the name.
+	Create(ctx context.Context, t tenant.Tenant, o operation.Operation, password string) error
+	// Delete removes the tenant's database with its user if the operation made it,
+	// by the attempt or an earlier one. It fails if a later one has made it anew.
+	Delete(ctx context.Context, t tenant.Tenant, o operation.Operation) error
+}
+
+// MongoDB is the step that gives a dedicated tenant a MongoDB database of its own.
+func MongoDB(databases MongoDatabases, vault Vault, tenants tenant.Store) work.TwoWayStep {
+	return mongoDB{databases, vault, tenants}
+}
+
+type mongoDB struct {
+	databases MongoDatabases
+	vault     Vault
+	tenants   tenant.Store
+}
+
+func (mongoDB) Name() string { return stepMongoDB }
+
+func (s mongoDB) Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
+	passwords, err := open(ctx, s.vault, o)
+	if err != nil {
+		return err
+	}
+	if passwords.MongoDB == "" {
+		return fault.New(fault.Invalid, "the password of the MongoDB database's user is gone")
+	}
+	if err := s.databases.Create(ctx, t, o, passwords.MongoDB); err != nil {
+		return err
+	}
+	return work.ChangeTenant(ctx, s.tenants, o, audit.TenantMongoCreated, func(t *tenant.Tenant) { t.MongoDatabase = new(s.databases.Name(*t)) })
+}
+
+func (s mongoDB) Undo(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
+	if err := s.databases.Delete(ctx, t, o); err != nil {
+		return err
+	}
+	return work.ChangeTenant(ctx, s.tenants, o, audit.TenantMongoRemoved, func(t *tenant.Tenant) { t.MongoDatabase = nil })
+}
+
+// A FunctionUndoer has the function of a step undo it.
+type FunctionUndoer interface {
+	// Undo has the step of the operation's attempt undone. Doing it again changes
+	// nothing.
+	Undo(ctx context.Context, o operation.Operation) error
+}
+
+// RemoteMongoDB is the way back of MongoDB, for whoever cannot reach the server.
+func RemoteMongoDB(function FunctionUndoer) work.WayBack { return remoteMongoDB{function} }
+
+type remoteMongoDB struct{ function FunctionUndoer }
+
+func (remoteMongoDB) Name() string { return stepMongoDB }
+
+func (s remoteMongoDB) Undo(ctx context.Context, o operation.Operation, _ tenant.Tenant) error {
+	return s.function.Undo(ctx, o)
+}
+
 // Directory is where accounts are made and removed.
 type Directory interface {
 	// AdminCreate makes a confirmed account, or finds the one with that name, and
@@ -143,8 +209,8 @@ type Credentials interface {
 	Delete(ctx context.Context, id identity.TenantID, attempt string) error
 }
 
-// SIP is the step that puts a tenant's SIP password, and the secret of its
-// webhook, where they are used from.
+// SIP is the step that puts a tenant's SIP password, the secret of its webhook, and
+// the user of its MongoDB database where they are used from.
 func SIP(credentials Credentials, vault Vault, tenants tenant.Store) work.TwoWayStep {
 	return sip{credentials, vault, tenants}
 }
@@ -165,13 +231,14 @@ func (s sip) Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) 
 	if t.SIPEnabled && passwords.SIP == "" {
 		return fault.New(fault.Invalid, "the SIP password of the request is gone")
 	}
-	if passwords.SIP == "" && passwords.Webhook == "" {
-		return nil // a retry when both are gone, and SIP is turned off
+	if passwords.SIP == "" && passwords.Webhook == "" && passwords.MongoDB == "" {
+		return nil // a retry when all are gone, and SIP is turned off
 	}
-	ref, err := s.credentials.Create(ctx, t.ID, attemptName(o), tenant.Secrets{
-		SIP:     tenant.SIPPasswords{Current: passwords.SIP},
-		Webhook: passwords.Webhook,
-	})
+	secrets := tenant.Secrets{SIP: tenant.SIPPasswords{Current: passwords.SIP}, Webhook: passwords.Webhook}
+	if passwords.MongoDB != "" {
+		secrets.MongoDB = tenant.DatabaseUser{Username: tenant.MongoUsername, Password: passwords.MongoDB}
+	}
+	ref, err := s.credentials.Create(ctx, t.ID, attemptName(o), secrets)
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,7 @@ type passwordsDocument struct {
 	Admin   string `json:"admin_password,omitzero"`
 	SIP     string `json:"sip_password,omitzero"`
 	Webhook string `json:"webhook_secret,omitzero"`
+	MongoDB string `json:"mongodb_password,omitzero"`
 }
 
 // Keep stores the passwords of an operation, and returns the name of the secret

@@ -26,7 +26,7 @@ func TestOperationsRoundTrip(t *testing.T) {
 	client, stack := newClient(t)
 	vault := secret.NewOperations(client, stack)
 	all := []provisioning.Passwords{
-		{Admin: `correct "horse"`, SIP: "staple\\staple", Webhook: "h\u00fcmm\u2028"},
+		{Admin: `correct "horse"`, SIP: "staple\\staple", Webhook: "h\u00fcmm\u2028", MongoDB: "battery"},
 		{SIP: "another"},
 		{},
 	}

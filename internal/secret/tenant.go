@@ -63,7 +63,7 @@ func (s *Tenants) Create(ctx context.Context, id identity.TenantID, attempt stri
 	_, err = s.client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
 		Name:               &ref.Name,
 		ClientRequestToken: &ref.Version,
-		Description:        new("The SIP password and the webhook secret of a tenant"),
+		Description:        new("What a tenant shares with the platform: its SIP password, webhook secret and database user"),
 		SecretString:       &text,
 	})
 	if err != nil {
@@ -182,8 +182,9 @@ func (s *Tenants) name(id identity.TenantID, attempt string) string {
 
 // A document is the secrets of a tenant as they are stored.
 type document struct {
-	SIP     *sipDocument `json:"sip,omitzero"`
-	Webhook string       `json:"webhook,omitzero"`
+	SIP     *sipDocument  `json:"sip,omitzero"`
+	Webhook string        `json:"webhook,omitzero"`
+	MongoDB mongoDocument `json:"mongodb,omitzero"`
 }
 
 type sipDocument struct {
@@ -196,8 +197,13 @@ type formerDocument struct {
 	ValidUntil time.Time `json:"valid_until"`
 }
 
+type mongoDocument struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
 func encode(s tenant.Secrets) (string, error) {
-	d := document{Webhook: s.Webhook}
+	d := document{Webhook: s.Webhook, MongoDB: mongoDocument(s.MongoDB)}
 	if s.SIP.Current != "" {
 		d.SIP = &sipDocument{Current: s.SIP.Current}
 		for _, former := range s.SIP.Previous {
@@ -212,7 +218,7 @@ func encode(s tenant.Secrets) (string, error) {
 }
 
 func (d document) secrets() tenant.Secrets {
-	s := tenant.Secrets{Webhook: d.Webhook}
+	s := tenant.Secrets{Webhook: d.Webhook, MongoDB: tenant.DatabaseUser(d.MongoDB)}
 	if d.SIP != nil {
 		s.SIP.Current = d.SIP.Current
 		for _, former := range d.SIP.Previous {

@@ -84,6 +84,7 @@ func TestTenantsRoundTrip(t *testing.T) {
 		"none":    {},
 		"SIP":     withPassword(`"quoted" ünïcode`),
 		"webhook": {Webhook: "webhook-secret"},
+		"MongoDB": {MongoDB: tenant.DatabaseUser{Username: "tenant", Password: "p/w@"}},
 		"all": {
 			SIP: tenant.SIPPasswords{Current: "new", Previous: []tenant.FormerPassword{
 				{Value: "old", ValidUntil: time.Date(2026, 11, 22, 1, 30, 0, 0, time.UTC)},
@@ -115,6 +116,7 @@ func TestTenantsDocument(t *testing.T) {
 			{Value: "old", ValidUntil: time.Date(2026, 11, 22, 1, 30, 0, 0, time.UTC)},
 		}},
 		Webhook: "webhook-secret",
+		MongoDB: tenant.DatabaseUser{Username: "tenant", Password: "database-secret"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +125,8 @@ func TestTenantsDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"sip":{"current":"new","previous":[{"value":"old","valid_until":"2026-11-22T01:30:00Z"}]},"webhook":"webhook-secret"}`
+	want := `{"sip":{"current":"new","previous":[{"value":"old","valid_until":"2026-11-22T01:30:00Z"}]},"webhook":"webhook-secret",` +
+		`"mongodb":{"username":"tenant","password":"database-secret"}}`
 	if got := *out.SecretString; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -17,8 +17,20 @@ import (
 // are kept apart from everything else.
 type Secrets struct {
 	SIP     SIPPasswords
-	Webhook string // "" for none
+	Webhook string       // "" for none
+	MongoDB DatabaseUser // the zero value for none
 }
+
+// A DatabaseUser is who reads and writes a tenant's MongoDB database, and nothing
+// else.
+type DatabaseUser struct {
+	Username string
+	Password string
+}
+
+// MongoUsername is the name of that user, whom the database itself keeps, so that
+// it need not tell tenants apart.
+const MongoUsername = "tenant"
 
 // SIPPasswords are the passwords that a tenant's SIP user can sign in with.
 type SIPPasswords struct {
@@ -67,7 +79,7 @@ func SecretFault(f *fault.Fields, pointer, secret string) {
 	}
 }
 
-// GeneratePassword returns a new SIP password that nobody can guess.
+// GeneratePassword returns a new password that nobody can guess.
 func GeneratePassword() string { return rand.Text() }
 
 // A Vault keeps the secrets of tenants, in versions: the one that a tenant's row

@@ -23,6 +23,7 @@ import (
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/mongo"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/provisioning"
@@ -51,6 +52,7 @@ func (w *world) deprovisions(stored *dynamo.Table) {
 		"${DeprovisioningCredentials}": step(deprovisioning.Credentials(secrets, w.operations, w.tenants)),
 		"${DeprovisioningAccounts}":    step(deprovisioning.Accounts(w.users, w.directory, dynamo.NewDue(stored), w.operations)),
 		"${DeprovisioningDatabase}":    step(deprovisioning.Database(dynamo.NewDatabases(w.tables, "test"), w.tenants)),
+		"${DeprovisioningMongodb}":     step(deprovisioning.MongoDB(mongo.NewDatabases(w.mongo, "test"), w.tenants)),
 		"${DeprovisioningFinish}":      task.Do(w.purger.Finish),
 		"${DeprovisioningFail}":        task.Fail(w.purger.Fail),
 	}}
@@ -244,11 +246,11 @@ func (w *world) checkDeleted() {
 			w.Errorf("a step of what succeeded is %+v", step)
 		}
 	}
-	if t.Database != nil || t.Secret != nil || t.OwnerID != nil || t.SIPDomain != nil || t.PurgeAt != nil || t.Former != nil {
+	if t.Database != nil || t.MongoDatabase != nil || t.Secret != nil || t.OwnerID != nil || t.SIPDomain != nil || t.PurgeAt != nil || t.Former != nil {
 		w.Errorf("the tombstone names what the tenant had: %+v", t)
 	}
-	if n := len(w.tables.named) + len(w.directory.accounts) + len(w.credentials.secrets) + len(w.vault.secrets); n != 0 {
-		w.Errorf("there are still %v, %v, %v and %v", w.tables.named, w.directory.accounts, w.credentials.secrets, w.vault.secrets)
+	if n := len(w.tables.named) + len(w.mongo.databases) + len(w.mongo.users) + len(w.directory.accounts) + len(w.credentials.secrets) + len(w.vault.secrets); n != 0 {
+		w.Errorf("there are still %v, %v, %v, %v, %v and %v", w.tables.named, w.mongo.databases, w.mongo.users, w.directory.accounts, w.credentials.secrets, w.vault.secrets)
 	}
 	for _, key := range w.gone() {
 		w.Errorf("there is still an item %s", key)
@@ -733,7 +735,7 @@ func TestPurgeDuplicates(t *testing.T) {
 	}
 	w.settled()
 	in := task.Input{OperationID: w.operationID, Attempt: 1}
-	for _, name := range []string{"Begin", "Agents", "Usage", "Credentials", "Accounts", "Database", "Finish"} {
+	for _, name := range []string{"Begin", "Agents", "Usage", "Credentials", "Accounts", "Database", "Mongodb", "Finish"} {
 		deliver := func() error {
 			_, err := w.deprovision.handlers["${Deprovisioning"+name+"}"](context.WithoutCancel(t.Context()), in)
 			return err

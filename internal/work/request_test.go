@@ -68,7 +68,7 @@ func TestRequestSteps(t *testing.T) {
 	}{
 		"everything": {
 			func(*provisioning.Request) {},
-			[]string{"database", "identity", "sip", "activate"},
+			[]string{"database", "mongodb", "identity", "sip", "activate"},
 		},
 		"pooled, for nobody": {
 			func(r *provisioning.Request) {
@@ -82,13 +82,13 @@ func TestRequestSteps(t *testing.T) {
 			func(r *provisioning.Request) {
 				r.Draft.SIPEnabled, r.SIPPassword, r.AdminEmail, r.AdminPassword = patch.Field[bool]{}, patch.Field[string]{}, patch.Field[string]{}, patch.Field[string]{}
 			},
-			[]string{"database", "sip", "activate"},
+			[]string{"database", "mongodb", "sip", "activate"},
 		},
 		"an invitation": {
 			func(r *provisioning.Request) {
 				r.AdminPassword = patch.Field[string]{}
 			},
-			[]string{"database", "identity", "sip", "activate"},
+			[]string{"database", "mongodb", "identity", "sip", "activate"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -31,12 +31,19 @@ type Step interface {
 	Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) error
 }
 
-// A TwoWayStep has a way back, which may be gone any number of times too.
-type TwoWayStep interface {
-	Step
+// A WayBack is that of a step. It may be gone any number of times too.
+type WayBack interface {
+	// Name is the step's name in the operation.
+	Name() string
 	// Undo removes what Apply made, and nothing that anyone else did. It fails with
 	// operation.ErrNotReady while that is on its way out.
 	Undo(ctx context.Context, o operation.Operation, t tenant.Tenant) error
+}
+
+// A TwoWayStep has a way back.
+type TwoWayStep interface {
+	Step
+	WayBack
 }
 
 // A Task is what a workflow asks of a step.
@@ -78,7 +85,7 @@ func (r *Runner) Apply(ctx context.Context, step Step, task Task) error {
 }
 
 // Undo removes what a step of an operation made.
-func (r *Runner) Undo(ctx context.Context, step TwoWayStep, task Task) error {
+func (r *Runner) Undo(ctx context.Context, step WayBack, task Task) error {
 	o, err := r.operations.Get(ctx, task.OperationID)
 	if err != nil {
 		return err

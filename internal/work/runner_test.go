@@ -64,6 +64,41 @@ func TestFailures(t *testing.T) {
 				Hint: "see whether the account may have another table, then POST /operations/{id}/retry",
 			},
 		},
+		"another's MongoDB database": {
+			prepare: func(w *world, _ *provisioning.Request) {
+				w.mongo.database(w.mongoName()).collections["theirs"] = []string{}
+			},
+			mend: func(w *world) {
+				if diff := cmp.Diff(map[string][]string{"theirs": {}}, w.mongo.databases[w.mongoName()].collections); diff != "" {
+					w.Errorf("the other's database (-want +got):\n%s", diff)
+				}
+				clear(w.mongo.databases)
+			},
+			want: operation.Failure{
+				Step: "mongodb", Code: "conflict", Detail: "there is a MongoDB database {database} already, and it was not made for this tenant",
+				Hint: "remove or rename the database that has the tenant's database name, then POST /operations/{id}/retry",
+			},
+		},
+		"a MongoDB database of another tenant": {
+			prepare: func(w *world, _ *provisioning.Request) { w.mongo.claim(w.mongoName(), "another") },
+			mend: func(w *world) {
+				if tag := w.mongo.databases[w.mongoName()].tag; tag.Tenant != "another" {
+					w.Errorf("the tag is %+v", tag)
+				}
+				clear(w.mongo.databases)
+			},
+			want: operation.Failure{
+				Step: "mongodb", Code: "conflict", Detail: "there is a MongoDB database {database} already, and it was not made for this tenant",
+				Hint: "remove or rename the database that has the tenant's database name, then POST /operations/{id}/retry",
+			},
+		},
+		"a MongoDB server that makes no users": {
+			prepare: func(w *world, _ *provisioning.Request) { w.decide = always("CreateUser", refused) },
+			want: operation.Failure{
+				Step: "mongodb", Code: "internal", Detail: internalDetail,
+				Hint: "see whether the server that MongoDbSecretArn names is there, and lets its user make databases and users, then POST /operations/{id}/retry",
+			},
+		},
 		"a function that dies": {
 			prepare: func(w *world, _ *provisioning.Request) {
 				w.decide = func(name string, _ int) fate {
@@ -118,7 +153,7 @@ func TestFailures(t *testing.T) {
 				test.mend(w)
 			}
 			w.checkFailed()
-			test.want.Detail = strings.ReplaceAll(test.want.Detail, "{table}", w.tableName())
+			test.want.Detail = strings.NewReplacer("{table}", w.tableName(), "{database}", w.mongoName()).Replace(test.want.Detail)
 			if diff := cmp.Diff(&test.want, w.operation().Failure); diff != "" {
 				t.Errorf("the failure (-want +got):\n%s", diff)
 			}
@@ -144,7 +179,7 @@ func TestSteps(t *testing.T) {
 	begun := time.Now()
 	w.execute()
 	first := w.operation()
-	if diff := cmp.Diff([]string{"database undone 2", "identity failed 1", "sip pending 0", "activate pending 0"}, summary(first)); diff != "" {
+	if diff := cmp.Diff([]string{"database undone 2", "mongodb undone 1", "identity failed 1", "sip pending 0", "activate pending 0"}, summary(first)); diff != "" {
 		t.Errorf("after the first attempt (-want +got):\n%s", diff)
 	}
 	if err := w.retry(work.NewPasswords{AdminPassword: patch.Of(adminPassword)}); err != nil {
@@ -154,12 +189,12 @@ func TestSteps(t *testing.T) {
 	if again.State != operation.Pending || again.Attempt != 2 || again.EndedAt != nil || again.Failure != nil {
 		t.Errorf("before the second attempt the operation is %+v", again)
 	}
-	if diff := cmp.Diff([]string{"database pending 2", "identity pending 1", "sip pending 0", "activate pending 0"}, summary(again)); diff != "" {
+	if diff := cmp.Diff([]string{"database pending 2", "mongodb pending 1", "identity pending 1", "sip pending 0", "activate pending 0"}, summary(again)); diff != "" {
 		t.Errorf("before the second attempt (-want +got):\n%s", diff)
 	}
 	w.execute()
 	second := w.operation()
-	if diff := cmp.Diff([]string{"database succeeded 4", "identity succeeded 2", "sip succeeded 1", "activate succeeded 1"}, summary(second)); diff != "" {
+	if diff := cmp.Diff([]string{"database succeeded 4", "mongodb succeeded 2", "identity succeeded 2", "sip succeeded 1", "activate succeeded 1"}, summary(second)); diff != "" {
 		t.Errorf("after the second attempt (-want +got):\n%s", diff)
 	}
 	last := first.EndedAt.Add(-time.Millisecond)
@@ -191,17 +226,17 @@ func TestTransientError(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := work.Task{OperationID: w.operationID, Attempt: 1}
-	w.apply(first, 0)
+	w.apply(first, 0, 1)
 	w.decide = always("AdminCreateUser", refused)
-	if err := w.runner.Apply(t.Context(), w.steps[1], first); !errors.Is(err, errInjected) {
+	if err := w.runner.Apply(t.Context(), w.steps[2], first); !errors.Is(err, errInjected) {
 		t.Errorf("got %v, want %v", err, errInjected)
 	}
-	if step := w.operation().Steps[1]; step.State != operation.Running || step.Error != internalDetail || step.EndedAt != nil {
+	if step := w.operation().Steps[2]; step.State != operation.Running || step.Error != internalDetail || step.EndedAt != nil {
 		t.Errorf("while it waits, the step is %+v", step)
 	}
 	w.decide = nil
-	w.apply(first, 1)
-	if step := w.operation().Steps[1]; step.State != operation.Succeeded || step.Error != "" || step.Attempts != 2 {
+	w.apply(first, 2)
+	if step := w.operation().Steps[2]; step.State != operation.Succeeded || step.Error != "" || step.Attempts != 2 {
 		t.Errorf("in the end, the step is %+v", step)
 	}
 }
@@ -217,7 +252,7 @@ func TestDuplicates(t *testing.T) {
 	apply := func(step work.TwoWayStep) func() error {
 		return func() error { return w.runner.Apply(t.Context(), step, current) }
 	}
-	deliveries := []func() error{apply(w.steps[0]), apply(w.steps[1]), apply(w.steps[2]), func() error { return w.runner.Activate(t.Context(), w.vault, current) }}
+	deliveries := []func() error{apply(w.steps[0]), apply(w.steps[1]), apply(w.steps[2]), apply(w.steps[3]), func() error { return w.runner.Activate(t.Context(), w.vault, current) }}
 	for i, deliver := range deliveries {
 		for tries := 0; ; tries++ {
 			errs := together(4, deliver)
@@ -258,19 +293,19 @@ func TestLateDuplicates(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := work.Task{OperationID: w.operationID, Attempt: 1}
-	w.apply(first, 0)
-	if err := w.runner.Apply(t.Context(), w.steps[1], first); !errors.Is(err, fault.Invalid) {
+	w.apply(first, 0, 1)
+	if err := w.runner.Apply(t.Context(), w.steps[2], first); !errors.Is(err, fault.Invalid) {
 		t.Errorf("got %v, want %v", err, fault.Invalid)
 	}
 	if err := w.runner.Fail(t.Context(), first, work.Cause{}); err == nil || fault.KindOf(err) != "" {
 		t.Errorf("an operation whose steps are not undone failed: %v", err)
 	}
-	w.undo(first, 1)
-	w.undo(first, 0)
-	w.apply(first, 0, 1) // late
-	w.undo(first, 2, 1, 0)
+	w.undo(first, 2)
+	w.undo(first, 1, 0)
+	w.apply(first, 0, 1, 2) // late
+	w.undo(first, 3, 2, 1, 0)
 	before := w.operation()
-	if diff := cmp.Diff([]string{"database undone 2", "identity failed 1", "sip pending 0", "activate pending 0"}, summary(before)); diff != "" {
+	if diff := cmp.Diff([]string{"database undone 2", "mongodb undone 1", "identity failed 1", "sip pending 0", "activate pending 0"}, summary(before)); diff != "" {
 		t.Errorf("after late duplicates (-want +got):\n%s", diff)
 	}
 	cause := work.NewCause(fault.New(fault.Invalid, "weak"))
@@ -280,7 +315,7 @@ func TestLateDuplicates(t *testing.T) {
 		}
 	}
 	w.checkFailed()
-	w.apply(first, 0, 1, 2)
+	w.apply(first, 0, 1, 2, 3)
 	w.activate(first)
 	w.checkFailed()
 
@@ -289,18 +324,18 @@ func TestLateDuplicates(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := work.Task{OperationID: w.operationID, Attempt: 2}
-	w.apply(second, 0, 1, 2)
-	w.undo(first, 2, 1, 0)
+	w.apply(second, 0, 1, 2, 3)
+	w.undo(first, 3, 2, 1, 0)
 	if err := w.runner.Fail(t.Context(), first, cause); err != nil {
 		t.Fatal(err)
 	}
 	for _, step := range w.steps[1:] {
 		_ = step.Undo(t.Context(), stale, w.tenant()) // of a process that hung for long
 	}
-	w.apply(second, 0, 1, 2)
+	w.apply(second, 0, 1, 2, 3)
 	w.activate(second)
 	w.activate(second)
-	w.undo(second, 2, 1, 0)
+	w.undo(second, 3, 2, 1, 0)
 	if err := w.runner.Fail(t.Context(), second, cause); err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/mongo"
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/provisioning"
@@ -51,6 +52,7 @@ type world struct {
 	users      *dynamo.Users
 
 	tables      *tables
+	mongo       *mongoServer
 	directory   *directory
 	credentials *credentials
 	vault       *vault
@@ -92,6 +94,7 @@ func newWorld(t *testing.T, tableName string) *world {
 	w := &world{
 		T: t, process: p, table: rawTable{newClient(t), tableName},
 		tables:      &tables{process: p, named: map[string]*table{}},
+		mongo:       &mongoServer{p, map[string]*mongoDatabase{}, map[string]string{}},
 		directory:   &directory{p, map[string]*account{}},
 		credentials: &credentials{p, map[string]tenant.Secrets{}, map[string]bool{}},
 		vault:       &vault{p, map[string]provisioning.Passwords{}},
@@ -102,26 +105,29 @@ func newWorld(t *testing.T, tableName string) *world {
 	w.slug = "acme-" + string(w.tenantID)
 	stored := dynamo.NewTable(newClient(t, p.intercept), tableName)
 	w.tenants, w.operations, w.users = dynamo.NewTenants(stored), dynamo.NewOperations(stored), dynamo.NewUsers(stored)
-	w.service = provisioning.NewService(w.tenants, w.users, w.vault, w.machine)
+	w.service = provisioning.NewService(w.tenants, w.users, w.vault, w.machine).WithMongoDB(true)
 	w.retrier = provisioning.NewRetrier(w.operations, w.tenants, w.vault, w.machine)
 	w.runner = provisioning.NewRunner(w.operations, w.tenants)
 	w.steps = []work.TwoWayStep{
 		provisioning.Database(dynamo.NewDatabases(w.tables, "test"), w.tenants),
+		provisioning.MongoDB(mongo.NewDatabases(w.mongo, "test"), w.vault, w.tenants),
 		provisioning.Identity(w.directory, w.users, w.vault),
 		provisioning.SIP(w.credentials, w.vault, w.tenants),
 	}
+	waysBack := []work.WayBack{w.steps[0], provisioning.RemoteMongoDB(mongoFunction{w, w.steps[1]}), w.steps[2], w.steps[3]}
 	w.sweeper = &sweep.Sweeper{
 		Due: w.due, Operations: w.operations, Tenants: w.tenants, Accounts: w.users, Calls: dynamo.NewCalls(stored), Directory: w.directory, Vault: w.vault,
 		Inventory: inventory{w.vault, w.credentials},
 		Workflows: map[operation.Kind]sweep.Workflow{
-			operation.Provision:   provisioning.Workflow{Machine: w.machine, Runner: w.runner, Steps: w.steps},
+			operation.Provision:   provisioning.Workflow{Machine: w.machine, Runner: w.runner, Steps: waysBack},
 			operation.Deprovision: deprovisioning.Workflow{Machine: w.machine, Operations: w.operations},
 		},
 	}
 	w.workflow = &workflow{definition: readDefinition(t, "provision"), process: p, handlers: map[string]task.Handler{
 		"${ProvisioningDatabase}": task.Step(w.runner.Runner, w.steps[0]),
-		"${ProvisioningIdentity}": task.Step(w.runner.Runner, w.steps[1]),
-		"${ProvisioningSip}":      task.Step(w.runner.Runner, w.steps[2]),
+		"${ProvisioningMongodb}":  task.Step(w.runner.Runner, w.steps[1]),
+		"${ProvisioningIdentity}": task.Step(w.runner.Runner, w.steps[2]),
+		"${ProvisioningSip}":      task.Step(w.runner.Runner, w.steps[3]),
 		"${ProvisioningActivate}": task.Do(func(ctx context.Context, t work.Task) error { return w.runner.Activate(ctx, w.vault, t) }),
 		"${ProvisioningFail}":     task.Fail(w.runner.Fail),
 	}}
@@ -276,7 +282,7 @@ func (r rawTable) table() *dynamo.Table { return dynamo.NewTable(r.db, r.name) }
 // activating reports whether the last step is under way.
 func (w *world) activating() bool {
 	steps := w.operation().Steps
-	return len(steps) == 4 && steps[2].State == operation.Succeeded && steps[3].State == operation.Running
+	return len(steps) == 5 && steps[3].State == operation.Succeeded && steps[4].State == operation.Running
 }
 
 // owners returns how many owners the tenant counts.
@@ -302,14 +308,15 @@ func (w *world) owners() int {
 
 // left is what there is of a tenant outside of its row.
 type left struct {
-	Tables, Accounts, Secrets, Passwords, Owners int
-	EmailOf                                      string // the account that has the e-mail address
-	Running                                      bool
+	Tables, Databases, DatabaseUsers     int
+	Accounts, Secrets, Passwords, Owners int
+	EmailOf                              string // the account that has the e-mail address
+	Running                              bool
 }
 
 func (w *world) left() left {
 	w.Helper()
-	l := left{len(w.tables.named), len(w.directory.accounts), len(w.credentials.secrets), len(w.vault.secrets), w.owners(), "", true}
+	l := left{len(w.tables.named), len(w.mongo.databases), len(w.mongo.users), len(w.directory.accounts), len(w.credentials.secrets), len(w.vault.secrets), w.owners(), "", true}
 	users := dynamo.NewUsers(w.table.table())
 	email, err := users.ByEmail(w.Context(), w.email())
 	if l.EmailOf = email; err != nil && !errors.Is(err, fault.NotFound) {
@@ -352,7 +359,7 @@ func (w *world) checkActive() {
 			w.Errorf("the owner is %+v, %v", u, err)
 		}
 	}
-	if diff := cmp.Diff(left{Tables: 1, Accounts: 1, Secrets: 1, Owners: 1, EmailOf: username}, w.left()); diff != "" {
+	if diff := cmp.Diff(left{Tables: 1, Databases: 1, DatabaseUsers: 1, Accounts: 1, Secrets: 1, Owners: 1, EmailOf: username}, w.left()); diff != "" {
 		w.Errorf("what is there (-want +got):\n%s", diff)
 	}
 	want := &table{
@@ -364,7 +371,9 @@ func (w *world) checkActive() {
 	}
 	if t.Secret == nil || w.credentials.secrets[t.Secret.Name].SIP.Current != sipPassword {
 		w.Error("the tenant does not name its secret")
+		return
 	}
+	w.checkMongo()
 }
 
 // checkFailed fails the test unless nothing is left of the attempt but what a
@@ -378,7 +387,7 @@ func (w *world) checkFailed() {
 	if t.StatusReason == nil || *t.StatusReason != o.Failure.Detail {
 		w.Errorf("the tenant's reason is not that of the operation, %q", o.Failure.Detail)
 	}
-	if t.Database != nil || t.Secret != nil || t.OwnerID != nil {
+	if t.Database != nil || t.MongoDatabase != nil || t.Secret != nil || t.OwnerID != nil {
 		w.Errorf("the tenant still names what it had: %+v", t)
 	}
 	if diff := cmp.Diff(left{Passwords: 1}, w.left()); diff != "" {

@@ -216,7 +216,7 @@ func TestProvisioningIsUndone(t *testing.T) {
 func TestDeprovisioningGoesOn(t *testing.T) {
 	w := workflows(t)["Deprovision"]
 	path := w.path(t, w.StartAt)
-	if diff := cmp.Diff([]string{"Wait", "Begin", "Agents", "Usage", "Credentials", "Accounts", "Database", "Finish"}, path); diff != "" {
+	if diff := cmp.Diff([]string{"Wait", "Begin", "Agents", "Usage", "Credentials", "Accounts", "Database", "Mongodb", "Finish"}, path); diff != "" {
 		t.Fatalf("the steps (-want +got):\n%s", diff)
 	}
 	if wait := w.States["Wait"]; wait.Type != "Wait" || wait.TimestampPath != "$.purge_at" {
