@@ -187,18 +187,24 @@ func TestRedis(t *testing.T) {
 // it is a version which the driver talks to.
 func TestMongoDB(t *testing.T) {
 	t.Parallel()
+	s := startMongo(t)
+	if version := up(t, health.MongoDB, s.address(), health.Credentials{}); !strings.Contains(version, ".") {
+		t.Errorf("the version is %q", version)
+	}
+	s.end()
+	down(t, health.MongoDB, s.address(), health.Credentials{}, refusedConnection)
+}
+
+// startMongo starts mongo-java-server.
+func startMongo(t *testing.T) *server {
+	t.Helper()
 	libraries := t.TempDir()
 	fetch := exec.Command("mvn", "-q", "-B", "-f", "testdata/mongo/pom.xml", "dependency:copy-dependencies", "-DoutputDirectory="+libraries) //nolint:gosec // into the test's own folder
 	if out, err := fetch.CombinedOutput(); err != nil {
 		t.Fatalf("mvn: %v\n%s", err, out)
 	}
 	port := free(t)
-	s := start(t, port, nil, "java", "-cp", filepath.Join(libraries, "*"), "testdata/mongo/Server.java", strconv.Itoa(port))
-	if version := up(t, health.MongoDB, s.address(), health.Credentials{}); !strings.Contains(version, ".") {
-		t.Errorf("the version is %q", version)
-	}
-	s.end()
-	down(t, health.MongoDB, s.address(), health.Credentials{}, refusedConnection)
+	return start(t, port, nil, "java", "-cp", filepath.Join(libraries, "*"), "testdata/mongo/Server.java", strconv.Itoa(port))
 }
 
 // TestS3 is against moto, which takes every password.

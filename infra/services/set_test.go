@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -20,18 +21,21 @@ const patience = time.Minute
 
 // A set is the whole set, run by the program behind make local.
 type set struct {
-	APIURL string `json:"api_url"`
-	Admin  struct {
+	StackName   string `json:"stack_name"`
+	APIURL      string `json:"api_url"`
+	AWSEndpoint string `json:"aws_endpoint"`
+	Admin       struct {
 		Username string `json:"username"`
 		Password string `json:"password"`
 	} `json:"admin"`
 }
 
-// startSet starts the set as make builds it, and ends it with the test.
-func startSet(t *testing.T) *set {
+// startSet starts the set as make builds it, with parameters of its template, and ends
+// it with the test.
+func startSet(t *testing.T, parameters ...string) *set {
 	t.Helper()
 	data := t.TempDir()
-	cmd := exec.Command("bin/local", "-port", "0", "-aws-port", "0", "-data", data, "-strict") //nolint:gosec // which make has built
+	cmd := exec.Command("bin/local", "-port", "0", "-aws-port", "0", "-data", data, "-strict", "-parameters", strings.Join(parameters, " ")) //nolint:gosec // which make has built
 	cmd.Dir = filepath.Join("..", "..")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
