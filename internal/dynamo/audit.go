@@ -75,7 +75,7 @@ func newAuditItem(r audit.Record) (auditItem, error) {
 		ActorKind: r.Actor.Kind, ActorID: r.Actor.ID, OnBehalfOf: r.OnBehalfOf,
 		Action: r.Action, TargetKind: r.Target.Kind, TargetID: r.Target.ID,
 		RequestID: r.RequestID, OperationID: r.OperationID,
-		OfTenant: auditHour(r.Time), OfTenantSort: inTime(r.Time, r.ID),
+		OfTenant: auditHour(r.Time, shardOf(r.ID)), OfTenantSort: inTime(r.Time, r.ID),
 		Due: dueKey(dueAudit, shardOf(auditPartition(r.Stream()))), DueAt: sortable(r.Time),
 	}
 	for _, c := range r.Changes {

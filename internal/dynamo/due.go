@@ -62,7 +62,7 @@ func (s *Due) Forget(ctx context.Context, a sweep.RejectedAccount) error {
 
 // due calls use with the key of each item of a kind that was due by now.
 func (s *Due) due(ctx context.Context, kind string, now time.Time, use func(key) error) error {
-	for shard := range dueShards {
+	for shard := range shards {
 		v, err := values(map[string]any{":due": dueKey(kind, shard), ":now": sortable(now)})
 		if err != nil {
 			return fmt.Errorf("marshal a query for due work: %w", err)

@@ -135,7 +135,7 @@ func (s *Health) Census(ctx context.Context, at time.Time) (health.Census, error
 // countDue returns how many items of a kind were due by a time. In each shard it
 // counts as many as one request reads.
 func (s *Health) countDue(ctx context.Context, kind string, by time.Time) (int, error) {
-	counts := make([]int32, dueShards)
+	counts := make([]int32, shards)
 	group, ctx := errgroup.WithContext(ctx)
 	for shard := range counts {
 		group.Go(func() error {

@@ -234,9 +234,12 @@ func auditStream(k key) audit.Stream {
 	return audit.Stream(k.name())
 }
 
-// auditHour is the partition of the index tenant that holds the records of an
-// hour, of all tenants.
-func auditHour(t time.Time) string { return "AUDIT#" + t.UTC().Format("2006-01-02T15") }
+// auditHour is a partition of the index tenant that holds records of an hour, of all
+// tenants. There is one for each shard, since every change of all tenants writes to
+// one of them.
+func auditHour(t time.Time, shard int) string {
+	return "AUDIT#" + t.UTC().Format("2006-01-02T15") + "#" + strconv.Itoa(shard)
+}
 
 // The index tenant holds what belongs to a tenant and is no item of its
 // partition.
@@ -253,9 +256,11 @@ const (
 // inTime sorts an item of the index tenant by when it came about.
 func inTime(t time.Time, id string) string { return sortable(t) + "#" + id }
 
+// shards is over how many partitions an index spreads what would be one.
+const shards = 8
+
 // The index due holds work that is to be looked at, in shards.
 const (
-	dueShards    = 8
 	dueOperation = "operation"
 	dueAccount   = "account"
 	dueAudit     = "audit"
@@ -265,11 +270,11 @@ const (
 
 func dueKey(kind string, shard int) string { return "DUE#" + kind + "#" + strconv.Itoa(shard) }
 
-// shardOf spreads items over the shards of the index due.
+// shardOf spreads items over the shards of an index.
 func shardOf(id string) int {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(id)) // a hash does not fail
-	return int(h.Sum32() % dueShards)
+	return int(h.Sum32() % shards)
 }
 
 const sortableTime = "2006-01-02T15:04:05.000Z"

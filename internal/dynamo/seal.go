@@ -23,15 +23,15 @@ const maxBacklog = 1000
 // Unsealed implements audit.SealStore. A reference is the sort key of a record. All
 // shards are read to their ends, so that no stream hides those behind it.
 func (s *Audit) Unsealed(ctx context.Context, before time.Time) (backlogs []audit.Backlog, more bool, err error) {
-	var shards [dueShards]unsealedShard
+	var all [shards]unsealedShard
 	var group errgroup.Group
-	for i := range shards {
-		group.Go(func() error { return shards[i].read(ctx, s.Table, i, before) })
+	for i := range all {
+		group.Go(func() error { return all[i].read(ctx, s.Table, i, before) })
 	}
 	if err = group.Wait(); err != nil {
 		err = fmt.Errorf("find audit records to be sealed: %w", err)
 	}
-	for _, shard := range shards {
+	for _, shard := range all {
 		more = more || shard.more
 		for stream, references := range shard.found {
 			backlogs = append(backlogs, audit.Backlog{Stream: stream, References: slices.Sorted(slices.Values(references))})

@@ -2,12 +2,15 @@ package dynamo_test
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
 	layer "github.com/tenantry/tenantry/infra/local/cloud/dynamodb"
@@ -19,7 +22,10 @@ import (
 	"github.com/tenantry/tenantry/internal/tenant"
 )
 
-var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+var (
+	noon      = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	endOfTime = time.Date(9999, 12, 31, 23, 59, 59, 999_900_000, time.UTC)
+)
 
 // wrote writes records of a tenant, some time after noon each, and returns their
 // ids, newest first.
@@ -89,7 +95,7 @@ func TestListAudit(t *testing.T) {
 		"to":                      {audit.Filter{Stream: "T1", To: noon.Add(2 * ms)}, a[3:]},
 		"to just after":           {audit.Filter{Stream: "T1", To: noon.Add(2*ms + 1)}, a[2:]},
 		"from and to":             {audit.Filter{Stream: "T1", From: noon.Add(ms), To: noon.Add(3 * ms)}, a[2:4]},
-		"to the end of time":      {audit.Filter{Stream: "T1", To: time.Date(9999, 12, 31, 23, 59, 59, 999_900_000, time.UTC)}, t1},
+		"to the end of time":      {audit.Filter{Stream: "T1", To: endOfTime}, t1},
 		"less than a millisecond": {audit.Filter{Stream: "T1", From: noon.Add(1), To: noon.Add(2)}, nil},
 		"an actor":                {audit.Filter{Stream: "T1", Actor: "ada"}, a},
 		"an action":               {audit.Filter{Stream: "T1", Action: audit.TenantDeleting}, b},
@@ -99,6 +105,7 @@ func TestListAudit(t *testing.T) {
 		"all of an action":        {inDay(audit.Filter{Action: audit.KeyCreated}), p},
 		"all of part of an hour":  {audit.Filter{From: noon.Add(3 * ms), To: noon.Add(20 * time.Minute)}, a[:2]},
 		"all to a full hour":      {audit.Filter{From: noon.Add(time.Minute), To: noon.Add(time.Hour)}, p[1:]},
+		"all to the end of time":  {audit.Filter{From: endOfTime.Add(-24 * time.Hour), To: endOfTime}, nil},
 		"all of another day":      {audit.Filter{From: noon.Add(-48 * time.Hour), To: noon.Add(-24 * time.Hour)}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -201,4 +208,54 @@ func TestListAuditOfHoursReadsLittle(t *testing.T) {
 		got, pages := listed(t, store, f, 10)
 		return cmp.Equal(ids, got) && pages == 4 // of 32 hours each
 	})
+}
+
+// The records of an hour are spread, since all tenants write to them at once, and are
+// listed as if they were not.
+func TestListAuditOfAnHour(t *testing.T) {
+	t.Parallel()
+	db, name := newRawTable(t)
+	store := dynamo.NewAudit(dynamo.NewTable(db, name))
+	large := audit.By(identity.Caller{Subject: "ada"})
+	large.RequestID = strings.Repeat("R", 100_000) // so that a request of DynamoDB's reads ten
+	var ada, all []string
+	for i := range 120 {
+		id, by := identity.TenantID(fmt.Sprint("T", i%3)), large
+		if i%40 == 0 {
+			by = audit.By(identity.Caller{Subject: "bob"})
+		}
+		wrote := wrote(t, store, id, by, audit.TenantUpdated, time.Duration(i)*time.Second)
+		if all = append(wrote, all...); i%40 != 0 {
+			ada = append(wrote, ada...)
+		}
+	}
+	bob := []string{all[39], all[79], all[119]}
+	hour := audit.Filter{From: noon, To: noon.Add(time.Hour)}
+	for actor, want := range map[string][]string{"": all, "ada": ada, "bob": bob} {
+		hour.Actor = actor
+		for _, limit := range []int{2, 50, 1000} {
+			var got []string
+			eventually(t, "the index had all", func() bool {
+				got, _ = listed(t, store, hour, limit)
+				return len(got) >= len(want)
+			})
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("of %q by %d (-want +got):\n%s", actor, limit, diff)
+			}
+		}
+	}
+	partitions := map[string]bool{}
+	pages := dynamodb.NewScanPaginator(db, &dynamodb.ScanInput{TableName: &name, IndexName: new("tenant"), ProjectionExpression: new("of_tenant")})
+	for pages.HasMorePages() {
+		p, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, item := range p.Items {
+			partitions[item["of_tenant"].(*types.AttributeValueMemberS).Value] = true
+		}
+	}
+	if len(partitions) != 8 {
+		t.Errorf("got the partitions %v, want 8", partitions)
+	}
 }
