@@ -59,6 +59,7 @@ check: $(LINT)/stamp
 	go -C infra/services vet ./...
 	cd infra/services && $(CURDIR)/$(LINT)/golangci-lint run
 	$(LINT)/venv/bin/cfn-lint template.yaml infra/*.yaml
+	$(LINT)/venv/bin/checkov --config-file .checkov.yaml $(foreach f,$(wildcard template.yaml infra/*.yaml),-f $(f))
 	go test ./internal/arch # which package may import which
 	for f in infra/workflows/*.asl.json; do node $(LINT)/node_modules/asl-validator/dist/bin/asl-validator.js --json-path "$$f" || exit 1; done
 

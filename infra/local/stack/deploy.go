@@ -36,15 +36,21 @@ func creators() map[string]creator {
 		"AWS::Cognito::UserPoolGroup":  (*deployment).userPoolGroup,
 		"AWS::SecretsManager::Secret":  (*deployment).secret,
 		"AWS::KMS::Key":                (*deployment).key,
+		"AWS::SQS::Queue":              (*deployment).queue,
 
 		// What makes no difference on one machine.
-		"AWS::CloudWatch::Alarm":     (*deployment).nothing,
-		"AWS::CloudWatch::Dashboard": (*deployment).nothing,
-		"AWS::IAM::ManagedPolicy":    (*deployment).nothing,
-		"AWS::IAM::Policy":           (*deployment).nothing,
-		"AWS::IAM::Role":             (*deployment).nothing,
-		"AWS::Lambda::Permission":    (*deployment).nothing,
-		"AWS::Logs::LogGroup":        (*deployment).nothing,
+		"AWS::ApiGatewayV2::ApiMapping": (*deployment).nothing,
+		"AWS::ApiGatewayV2::DomainName": (*deployment).domain,
+		"AWS::CloudWatch::Alarm":        (*deployment).nothing,
+		"AWS::CloudWatch::Dashboard":    (*deployment).nothing,
+		"AWS::IAM::ManagedPolicy":       (*deployment).nothing,
+		"AWS::IAM::Policy":              (*deployment).nothing,
+		"AWS::IAM::Role":                (*deployment).nothing,
+		"AWS::Lambda::Permission":       (*deployment).nothing,
+		"AWS::Logs::LogGroup":           (*deployment).nothing,
+		"AWS::Route53::RecordSet":       (*deployment).nothing,
+		"AWS::SNS::Subscription":        (*deployment).nothing,
+		"AWS::SNS::Topic":               (*deployment).nothing,
 	}
 }
 
@@ -149,6 +155,21 @@ func (d *deployment) nothing(_ context.Context, i *template.Instance, r *templat
 	return template.Attributes{Ref: name, Values: map[string]string{"Arn": i.ARN(service, name)}}, nil
 }
 
+// queue creates nothing either: what is sent to it locally is nothing.
+func (d *deployment) queue(ctx context.Context, i *template.Instance, r *template.Resource) (template.Attributes, error) {
+	a, err := d.nothing(ctx, i, r)
+	a.Values["QueueName"] = a.Ref
+	return a, err
+}
+
+// domain creates nothing either: locally the API has an address and no name.
+func (d *deployment) domain(ctx context.Context, i *template.Instance, r *template.Resource) (template.Attributes, error) {
+	a, err := d.nothing(ctx, i, r)
+	a.Values["RegionalDomainName"] = a.Ref
+	a.Values["RegionalHostedZoneId"] = a.Ref
+	return a, err
+}
+
 // function hands a function to the runtime, and keeps its schedules.
 func (d *deployment) function(_ context.Context, i *template.Instance, r *template.Resource) (template.Attributes, error) {
 	f, err := i.Function(r)
@@ -210,5 +231,5 @@ func (d *deployment) api(_ context.Context, i *template.Instance, r *template.Re
 			Public:   api.Authorizer == nil || route.Public(),
 		})
 	}
-	return template.Attributes{Ref: d.gateway.APIID, Values: map[string]string{"ApiId": d.gateway.APIID}}, nil
+	return template.Attributes{Ref: d.gateway.APIID, Values: map[string]string{"ApiId": d.gateway.APIID, "Stage": "$default"}}, nil
 }

@@ -110,7 +110,8 @@ func (t *Template) checkValue(n *yaml.Node) error {
 
 func (t *Template) checkRef(n *yaml.Node, name string) error {
 	_, pseudo := new(Instance).pseudo(name)
-	return unless(pseudo || t.parameter(name) != nil || t.byID[name] != nil, n, "there is no %q to refer to", name)
+	id := strings.TrimSuffix(name, ".Stage") // SAM's name for what it makes with an API
+	return unless(pseudo || t.parameter(name) != nil || t.byID[id] != nil, n, "there is no %q to refer to", name)
 }
 
 func (t *Template) checkGetAtt(n *yaml.Node, path string) error {
@@ -165,7 +166,8 @@ func references(n *yaml.Node) []string {
 	}
 	switch c.name {
 	case "Ref":
-		return []string{c.arg.Value}
+		id, _, _ := strings.Cut(c.arg.Value, ".")
+		return []string{id}
 	case "GetAtt":
 		id, _, _ := strings.Cut(strings.Join(names(c.arg), "."), ".")
 		return []string{id}

@@ -135,14 +135,17 @@ func (i *Instance) call(n *yaml.Node, c call) (any, error) {
 	}
 }
 
-// ref gives the value of a parameter, a pseudo parameter, or what Ref gives of
-// a resource.
+// ref gives the value of a parameter, a pseudo parameter, what Ref gives of a
+// resource, or of one that SAM makes with it, as in Api.Stage.
 func (i *Instance) ref(n *yaml.Node, name string) (any, error) {
 	if v, ok := i.pseudo(name); ok {
 		return v, nil
 	}
 	if v, ok := i.params[name]; ok {
 		return v, nil
+	}
+	if strings.Contains(name, ".") {
+		return i.getAtt(n, name)
 	}
 	a, err := i.attributes(n, name)
 	if err != nil {

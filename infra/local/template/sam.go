@@ -246,6 +246,7 @@ type apiProperties struct {
 	}
 	CorsConfiguration *corsProperties
 
+	DisableExecuteAPI                               Unread `cfn:"DisableExecuteApiEndpoint"`
 	Name, Description, StageName, AccessLogSettings Unread
 	DefaultRouteSettings, RouteSettings, Tags       Unread
 }
@@ -356,10 +357,11 @@ func (i *Instance) Schedules(r *Resource) ([]Schedule, error) {
 			continue
 		}
 		p := struct {
-			Name                                         string
-			Expression                                   string `cfn:"ScheduleExpression"`
-			Input, State                                 string
-			Description, FlexibleTimeWindow, RetryPolicy Unread
+			Name                            string
+			Expression                      string `cfn:"ScheduleExpression"`
+			Input, State                    string
+			Description, FlexibleTimeWindow Unread
+			RetryPolicy, DeadLetterConfig   Unread
 		}{Name: r.ID + e.name, State: "ENABLED"}
 		if err := i.Properties(&Resource{ID: r.ID + "." + e.name, props: e.props}, &p); err != nil {
 			return nil, err

@@ -1,0 +1,176 @@
+package template
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/BurntSushi/toml"
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v4"
+
+	apidoc "github.com/tenantry/tenantry/infra/api"
+)
+
+var deployed = Environment{Region: "us-east-1", AccountID: "123456789012"}
+
+// stages returns the parameters of each stage that samconfig.toml deploys.
+func stages(t *testing.T) map[string]map[string]string {
+	t.Helper()
+	var config map[string]any
+	if _, err := toml.DecodeFile(filepath.Join(projectRoot, "samconfig.toml"), &config); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]map[string]string{}
+	for stage := range config {
+		deploy, ok := under(config, stage, "deploy", "parameters").(map[string]any)
+		if !ok {
+			continue
+		}
+		all[stage] = map[string]string{}
+		for _, pair := range deploy["parameter_overrides"].([]any) {
+			name, v, _ := strings.Cut(pair.(string), "=")
+			all[stage][name] = v
+		}
+	}
+	return all
+}
+
+// under gives what is found in v by the keys of path.
+func under(v any, path ...string) any {
+	for _, key := range path {
+		table, ok := v.(map[string]any)
+		if !ok {
+			return nil
+		}
+		v = table[key]
+	}
+	return v
+}
+
+func TestStagesHaveValidParameters(t *testing.T) {
+	all := stages(t)
+	for _, stage := range []string{"dev", "staging", "prod"} {
+		if _, ok := all[stage]; !ok {
+			t.Errorf("samconfig.toml does not deploy %s", stage)
+		}
+	}
+	for stage, parameters := range all {
+		if _, err := project(t).Instantiate("app", deployed, parameters); err != nil {
+			t.Errorf("%s: %v", stage, err)
+		}
+	}
+}
+
+// TestUnsafeForProduction tries what is refused for production alone, and what
+// is refused everywhere.
+func TestUnsafeForProduction(t *testing.T) {
+	for name, test := range map[string]struct {
+		parameters  string
+		want        string // of the error
+		development bool   // may have it
+	}{
+		"unconfirmed accounts":     {"AutoConfirm=true", "AutoConfirm must be false", true},
+		"keys from elsewhere":      {"JwksBaseUrl=http://127.0.0.1", "JwksBaseUrl must be empty", true},
+		"any origin":               {"CorsOrigins=*", "CorsOrigins must name each origin", true},
+		"any origin besides":       {"CorsOrigins=https://a.example.com,*", "CorsOrigins must name each origin", true},
+		"logs for days":            {"LogRetentionDays=14", "LogRetentionDays must be 30 or more", true},
+		"no time to restore":       {"DeletionGraceSeconds=0", "DeletionGraceSeconds must leave time", true},
+		"a name without proof":     {"DomainName=api.example.com", "DomainName and CertificateArn go together", false},
+		"proof without a name":     {"CertificateArn=arn:aws:acm:us-east-1:123456789012:certificate/1", "DomainName and CertificateArn go together", false},
+		"a record without a name":  {"HostedZoneId=Z1", "DomainName and CertificateArn go together", false},
+		"a sender without proof":   {"MailFrom=no-reply@example.com", "MailFrom and MailIdentityArn go together", false},
+		"an identity without mail": {"MailIdentityArn=arn:aws:ses:us-east-1:123456789012:identity/example.com", "MailFrom and MailIdentityArn go together", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			given, v, _ := strings.Cut(test.parameters, "=")
+			_, err := project(t).Instantiate("app", deployed, map[string]string{given: v})
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("in production: got %v, want %q", err, test.want)
+			}
+			_, err = project(t).Instantiate("app", deployed, map[string]string{given: v, "Production": "false"})
+			if (err == nil) != test.development {
+				t.Errorf("in development: got %v, want it allowed: %v", err, test.development)
+			}
+		})
+	}
+}
+
+// property returns the part of the API's properties that path leads to.
+func property(t *testing.T, path ...string) *yaml.Node {
+	t.Helper()
+	n := project(t).byID["Api"].props
+	for _, key := range path {
+		n = value(n, key)
+	}
+	if n == nil {
+		t.Fatalf("Api has no %v", path)
+	}
+	return n
+}
+
+// TestAccountsAreThrottled finds routes below /auth/ that change or reveal
+// something and have no bound of their own.
+func TestAccountsAreThrottled(t *testing.T) {
+	var want []string
+	routes, err := project(t).Routes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range routes {
+		if r.Method == "POST" && strings.HasPrefix(r.Path, "/auth/") {
+			want = append(want, r.Method+" "+r.Path)
+		}
+	}
+	bounded, err := entries(property(t, "RouteSettings"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, b := range bounded {
+		got = append(got, b.key)
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("routes with a bound of their own (-want +got):\n%s", diff)
+	}
+}
+
+// TestPagesSeeOurHeaders compares the headers that CORS lets through with those
+// of the OpenAPI document.
+func TestPagesSeeOurHeaders(t *testing.T) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(apidoc.YAML, &doc); err != nil {
+		t.Fatal(err)
+	}
+	taken, answered := map[string]bool{"Authorization": true, "Content-Type": true}, map[string]bool{}
+	headers(&doc, taken, answered)
+	delete(answered, "Cache-Control") // pages see it anyway (Fetch, CORS-safelisted response-header name)
+	for name, want := range map[string]map[string]bool{"AllowHeaders": taken, "ExposeHeaders": answered} {
+		got := map[string]bool{}
+		for _, n := range property(t, "CorsConfiguration", name).Content {
+			got[n.Value] = true
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// headers collects the headers that the part n of the document says are taken,
+// and those that are answered.
+func headers(n *yaml.Node, taken, answered map[string]bool) {
+	if in, name := value(n, "in"), value(n, "name"); in != nil && name != nil && in.Value == "header" {
+		taken[name.Value] = true
+	}
+	if declared := value(n, "headers"); declared != nil && value(n, "description") != nil {
+		for k := 0; k < len(declared.Content); k += 2 {
+			answered[declared.Content[k].Value] = true
+		}
+	}
+	for _, c := range n.Content {
+		headers(c, taken, answered)
+	}
+}
