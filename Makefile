@@ -6,6 +6,11 @@ RELEASE := $(FLAGS) go build
 # that infra/lint pins.
 LINT := .tools/lint
 
+# The SAM CLI has an environment of its own, as it needs other versions of what the
+# linters need too. It tells nobody how it is used.
+SAM_TOOL := .tools/sam
+SAM := SAM_CLI_TELEMETRY=0 $(SAM_TOOL)/bin/sam
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -16,7 +21,8 @@ help:
 	@echo "make check          lint code, templates and workflows"
 	@echo "make build          build the functions into bin/"
 	@echo "make bench          measure"
-	@echo "make deploy         build for AWS and deploy with the SAM CLI (STAGE, a section of samconfig.toml: dev)"
+	@echo "make package        build what is deployed, by the SAM CLI, into .aws-sam/build (STAGE, a section of samconfig.toml: dev)"
+	@echo "make deploy         the same, and deploy it (STAGE)"
 
 # The functions, one executable each.
 .PHONY: build
@@ -51,7 +57,7 @@ bench:
 	go test -run '^$$' -bench . -benchtime 3s ./infra/local/... ./internal/dynamo
 
 .PHONY: check
-check: $(LINT)/stamp
+check: $(LINT)/stamp $(SAM_TOOL)/stamp
 	test -z "$$(go tool gofumpt -l functions internal infra)"
 	go vet ./...
 	go tool staticcheck ./...
@@ -59,17 +65,24 @@ check: $(LINT)/stamp
 	go -C infra/services vet ./...
 	cd infra/services && $(CURDIR)/$(LINT)/golangci-lint run
 	$(LINT)/venv/bin/cfn-lint template.yaml infra/*.yaml
+	$(SAM) validate --lint
 	$(LINT)/venv/bin/checkov --config-file .checkov.yaml $(foreach f,$(wildcard template.yaml infra/*.yaml),-f $(f))
 	go test ./internal/arch # which package may import which
 	for f in infra/workflows/*.asl.json; do node $(LINT)/node_modules/asl-validator/dist/bin/asl-validator.js --json-path "$$f" || exit 1; done
 
-# SAM builds each function in place, with the flags from the environment.
+# SAM builds each function in place, with the flags from the environment. The
+# architecture is the one that samconfig.toml says for the stage, or the default.
 STAGE ?= dev
+ARCHITECTURE ?= arm64
+
+.PHONY: package
+package: $(SAM_TOOL)/stamp
+	$(FLAGS) $(SAM) build --config-env $(STAGE)
+	@go run ./infra/artefacts .aws-sam/build $(ARCHITECTURE)
 
 .PHONY: deploy
-deploy:
-	$(FLAGS) sam build --parallel --config-env $(STAGE)
-	sam deploy --config-env $(STAGE)
+deploy: package
+	$(SAM) deploy --config-env $(STAGE)
 
 $(LINT)/stamp: infra/lint/go.mod infra/lint/go.sum infra/lint/package-lock.json infra/lint/requirements.txt
 	@echo "Installing the linters; the first time takes some minutes."
@@ -79,4 +92,11 @@ $(LINT)/stamp: infra/lint/go.mod infra/lint/go.sum infra/lint/package-lock.json 
 	npm ci --silent --no-audit --no-fund --prefix $(LINT)
 	python3 -m venv $(LINT)/venv
 	$(LINT)/venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r infra/lint/requirements.txt
+	touch $@
+
+# The requirements are all there is to install, so pip has nothing to find out.
+$(SAM_TOOL)/stamp: infra/sam/requirements.txt
+	@echo "Installing the SAM CLI."
+	python3 -m venv --clear $(SAM_TOOL)
+	$(SAM_TOOL)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	touch $@
