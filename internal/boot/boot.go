@@ -165,6 +165,15 @@ func (e *Env) Err() error {
 // the same item. It passes, and the SDK does not try it again by itself.
 var metTransaction = retry.RetryableErrorCode{Codes: map[string]struct{}{"TransactionConflictException": {}}}
 
+// Retryer says which calls of AWS are tried again, and how often.
+func Retryer() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = maxAttempts
+		o.MaxBackoff = maxBackoff
+		o.Retryables = append(o.Retryables, metTransaction)
+	})
+}
+
 // config makes the configuration of AWS clients from the variables that Lambda
 // sets. It reads no file and asks no service, unlike the SDK's own loader, and
 // links none of the services that the loader asks.
@@ -181,13 +190,7 @@ func (e *Env) config() aws.Config {
 			return credentials, nil
 		}),
 		HTTPClient: awshttp.NewBuildableClient().WithTimeout(callTimeout),
-		Retryer: func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) {
-				o.MaxAttempts = maxAttempts
-				o.MaxBackoff = maxBackoff
-				o.Retryables = append(o.Retryables, metTransaction)
-			})
-		},
+		Retryer:    Retryer,
 	}
 	if endpoint := os.Getenv("AWS_ENDPOINT_URL"); endpoint != "" {
 		cfg.BaseEndpoint = &endpoint

@@ -12,9 +12,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/tenantry/tenantry/infra/local/template"
+	"github.com/tenantry/tenantry/internal/boot"
 )
 
-// Client returns a client of the DynamoDB.
+// Client returns a client of the DynamoDB, which tries again what the functions do.
 func Client(tb testing.TB, options ...func(*dynamodb.Options)) *dynamodb.Client {
 	tb.Helper()
 	return dynamodb.New(dynamodb.Options{
@@ -23,6 +24,7 @@ func Client(tb testing.TB, options ...func(*dynamodb.Options)) *dynamodb.Client 
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
 		}),
+		Retryer: boot.Retryer(),
 	}, options...)
 }
 
