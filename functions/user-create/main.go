@@ -22,5 +22,5 @@ func wire(cfg aws.Config, env *boot.Env) api.Operation {
 	directory := cognito.NewDirectory(cognitoidentityprovider.NewFromConfig(cfg), env.String("USER_POOL_ID"))
 	inviter := user.NewInviter(dynamo.NewUsers(table), dynamo.NewTenants(table), directory)
 	hashKey := secret.NewValue(secretsmanager.NewFromConfig(cfg), env.String("HASH_KEY_ARN"))
-	return api.CreateUser(inviter, dynamo.NewRecords(table), hashKey.Bytes).Guarded(dynamo.NewImpersonations(table))
+	return api.CreateUser(inviter, dynamo.NewOperations(table), dynamo.NewRecords(table), hashKey.Bytes).Guarded(dynamo.NewImpersonations(table))
 }

@@ -18,5 +18,6 @@ func main() { boot.HTTP(wire) }
 func wire(cfg aws.Config, env *boot.Env) api.Operation {
 	table := dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME"))
 	directory := cognito.NewDirectory(cognitoidentityprovider.NewFromConfig(cfg), env.String("USER_POOL_ID"))
-	return api.DeleteUser(user.NewRemover(dynamo.NewUsers(table), dynamo.NewTenants(table), directory, dynamo.NewDue(table))).Guarded(dynamo.NewImpersonations(table))
+	remover := user.NewRemover(dynamo.NewUsers(table), dynamo.NewTenants(table), directory, dynamo.NewDue(table))
+	return api.DeleteUser(remover, dynamo.NewOperations(table)).Guarded(dynamo.NewImpersonations(table))
 }

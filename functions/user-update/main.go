@@ -15,5 +15,6 @@ func main() { boot.HTTP(wire) }
 
 func wire(cfg aws.Config, env *boot.Env) api.Operation {
 	table := dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME"))
-	return api.UpdateUser(user.NewEditor(dynamo.NewUsers(table), dynamo.NewTenants(table))).Guarded(dynamo.NewImpersonations(table))
+	editor := user.NewEditor(dynamo.NewUsers(table), dynamo.NewTenants(table))
+	return api.UpdateUser(editor, dynamo.NewOperations(table)).Guarded(dynamo.NewImpersonations(table))
 }

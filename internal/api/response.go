@@ -15,12 +15,11 @@ import (
 const jsonType = "application/json"
 
 // A Response is what a Handler answers. Body is encoded as JSON, or sent as it
-// is if it is a string. Version, where it is not zero, becomes the ETag.
+// is if it is a string.
 type Response struct {
-	Status  int
-	Header  map[string]string
-	Body    any
-	Version int64
+	Status int
+	Header map[string]string
+	Body   any
 }
 
 // OK returns a 200 response.
@@ -48,23 +47,32 @@ func NoContent() *Response {
 	return &Response{Status: http.StatusNoContent, Header: map[string]string{}}
 }
 
-// WithVersion returns the response with the ETag of version.
-func (r *Response) WithVersion(version int64) *Response {
-	r.Version = version
-	r.Header["etag"] = etag(version)
+// WithVersion returns the response with the ETag of version. Passing is what the
+// body tells that changes without the version: it makes another ETag of the same
+// version. Where it is all empty, there is nothing of that.
+func (r *Response) WithVersion(version int64, passing ...string) *Response {
+	tag := strconv.FormatInt(version, 10)
+	if text := strings.Join(passing, passingMark); strings.Trim(text, passingMark) != "" {
+		tag += passingMark + text
+	}
+	r.Header["etag"] = `"` + tag + `"`
 	return r
 }
+
+// passingMark stands in an ETag between the version and what passes without it.
+const passingMark = "-"
 
 // ifChanged returns 304 in place of a response whose version the client has
 // already (RFC 9110, section 13.1.2).
 func (r *Response) ifChanged(req *Request) *Response {
-	if r.Version == 0 || req.Method != http.MethodGet {
+	present, ok := r.Header["etag"]
+	if !ok || req.Method != http.MethodGet {
 		return r
 	}
 	header := req.Header("if-none-match")
 	for tag := range strings.SplitSeq(header, ",") {
-		version, ok := parseETag(tag)
-		if ok && version == r.Version || strings.TrimSpace(tag) == "*" {
+		tag = strings.TrimSpace(tag)
+		if strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(present, "W/") || tag == "*" {
 			kept := maps.Clone(r.Header)
 			delete(kept, "content-type")
 			return &Response{Status: http.StatusNotModified, Header: kept}
@@ -87,6 +95,14 @@ type timestamp time.Time
 // MarshalText implements encoding.TextMarshaler.
 func (t timestamp) MarshalText() ([]byte, error) {
 	return []byte(time.Time(t).UTC().Format("2006-01-02T15:04:05.000Z")), nil
+}
+
+// mark names the time in an ETag. Of nil it is empty.
+func (t *timestamp) mark() string {
+	if t == nil {
+		return ""
+	}
+	return strconv.FormatInt(time.Time(*t).UnixMilli(), 36)
 }
 
 // An envelope is a response as API Gateway takes it, payload format 2.0.
@@ -112,8 +128,6 @@ func (r *Response) encode() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
-
 func isWeak(tag string) bool { return strings.HasPrefix(strings.TrimSpace(tag), "W/") }
 
 // parseETag returns the version that a tag names. A weak tag names one too: its
@@ -122,6 +136,7 @@ func parseETag(tag string) (int64, bool) {
 	text := strings.TrimPrefix(strings.TrimSpace(tag), "W/")
 	text, quoted := strings.CutPrefix(text, `"`)
 	text, closed := strings.CutSuffix(text, `"`)
+	text, _, _ = strings.Cut(text, passingMark)
 	version, err := strconv.ParseInt(text, 10, 64)
 	return version, quoted && closed && err == nil && version > 0
 }

@@ -27,7 +27,8 @@ func GetSIPCredentials(tenants TenantGetter) Operation {
 			if !t.SIPEnabled {
 				return nil, tenant.NoSIP(t.ID)
 			}
-			return OK(newSIPView(t)).WithVersion(t.Version), nil
+			view := newSIPView(t)
+			return OK(view).WithVersion(t.Version, view.PreviousValidUntil.mark()), nil
 		},
 	}
 }
@@ -54,7 +55,7 @@ func PutSIPCredentials(tenants TenantUpdater, operations RunningFinder) Operatio
 				return nil, err
 			}
 			view := sipSecretView{sipView: newSIPView(updated.Tenant), SIPPassword: updated.SIPPassword}
-			return OK(view).WithVersion(updated.Tenant.Version), nil
+			return OK(view).WithVersion(updated.Tenant.Version, view.PreviousValidUntil.mark()), nil
 		},
 	}
 }
@@ -100,7 +101,7 @@ func RotateSIPCredentials(tenants SIPRotator, operations RunningFinder, records 
 // password.
 func rotated(t tenant.Tenant, view sipSecretView) *Response {
 	view.sipView = newSIPView(t)
-	return OK(view).WithVersion(t.Version)
+	return OK(view).WithVersion(t.Version, view.PreviousValidUntil.mark())
 }
 
 // SIPCredentialFinder is what GetSIPDigest needs of a tenant.Service.

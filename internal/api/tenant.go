@@ -110,6 +110,16 @@ func nameRunning(ctx context.Context, err error, operations RunningFinder, id id
 	return &named
 }
 
+// nameBusy is nameRunning for an error that knows which tenant it is about, if it
+// is of that kind.
+func nameBusy(ctx context.Context, err error, operations RunningFinder) error {
+	busy, ok := errors.AsType[tenant.Busy](err)
+	if !ok {
+		return err
+	}
+	return nameRunning(ctx, err, operations, busy.ID)
+}
+
 // tenantSettings is what a client may set of a tenant, when it is made and
 // later.
 type tenantSettings struct {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/tenantry/tenantry/internal/fault"
@@ -21,7 +22,7 @@ func GetUser(users UserGetter, tenants TenantGetter) Operation {
 			if err != nil {
 				return nil, err
 			}
-			return OK(newUserView(u)).WithVersion(u.Version), nil
+			return describedUser(u), nil
 		},
 	}
 }
@@ -37,7 +38,7 @@ type UserUpdater interface {
 // UpdateUser serves PATCH /users/{user_id}. It answers 200 with the user as they
 // are then. Who stands above the caller, and a role that does, is 403; the last
 // owner of a tenant is 409; another version than that in If-Match is 412.
-func UpdateUser(users UserUpdater) Operation {
+func UpdateUser(users UserUpdater, operations RunningFinder) Operation {
 	return Operation{
 		Name:  "UpdateUser",
 		Allow: identity.Managers(),
@@ -48,9 +49,9 @@ func UpdateUser(users UserUpdater) Operation {
 			}
 			u, err := users.Update(ctx, r.Caller, r.userID(), r.IfMatch(), user.Patch(in), faults)
 			if err != nil {
-				return nil, err
+				return nil, nameBusy(ctx, err, operations)
 			}
-			return OK(newUserView(u)).WithVersion(u.Version), nil
+			return describedUser(u), nil
 		},
 	}
 }
@@ -69,17 +70,31 @@ type UserRemover interface {
 
 // DeleteUser serves DELETE /users/{user_id}. Whoever would delete themselves is
 // answered 403, since nothing that they could change would make it right.
-func DeleteUser(users UserRemover) Operation {
+func DeleteUser(users UserRemover, operations RunningFinder) Operation {
 	return Operation{
 		Name:  "DeleteUser",
 		Allow: identity.Managers(),
 		Handle: func(ctx context.Context, r *Request) (*Response, error) {
 			if err := users.Remove(ctx, r.Caller, r.userID(), r.IfMatch()); err != nil {
-				return nil, err
+				return nil, nameBusy(ctx, err, operations)
 			}
 			return NoContent(), nil
 		},
 	}
+}
+
+// describedUser answers with a user.
+func describedUser(u user.User) *Response {
+	view := newUserView(u)
+	return OK(view).WithVersion(u.Version, view.presence()...)
+}
+
+// presence is what a view tells of a user that passes without a change.
+func (v userView) presence() []string {
+	if v.LastSeenAt == nil {
+		return nil
+	}
+	return []string{v.LastSeenAt.mark(), strconv.FormatBool(v.IsOnline)}
 }
 
 // userView is a user as clients see them.

@@ -16,7 +16,7 @@ type UserInviter interface {
 
 // CreateUser serves POST /users: it invites somebody by mail. It answers 201 with
 // the new user, and 409 if the e-mail address is taken.
-func CreateUser(users UserInviter, records RecordFinder, hashKey func(context.Context) ([]byte, error)) Operation {
+func CreateUser(users UserInviter, operations RunningFinder, records RecordFinder, hashKey func(context.Context) ([]byte, error)) Operation {
 	return Operation{
 		Name:        "CreateUser",
 		Allow:       identity.Managers(),
@@ -38,7 +38,7 @@ func CreateUser(users UserInviter, records RecordFinder, hashKey func(context.Co
 				return r.Receipt(invited(u))
 			})
 			if err != nil {
-				return nil, err
+				return nil, nameBusy(ctx, err, operations)
 			}
 			return invited(u), nil
 		},
@@ -47,7 +47,8 @@ func CreateUser(users UserInviter, records RecordFinder, hashKey func(context.Co
 
 // invited returns the answer to an invitation.
 func invited(u user.User) *Response {
-	return Created("/users/"+string(u.ID), newUserView(u)).WithVersion(u.Version)
+	view := newUserView(u)
+	return Created("/users/"+string(u.ID), view).WithVersion(u.Version, view.presence()...)
 }
 
 // userDraft is the body of POST /users.

@@ -17,7 +17,7 @@ type UserResetter interface {
 // when a mail is on its way: the invitation again as long as that is open, or else
 // a code. Where a request dies before it has answered, the same again sends
 // another mail.
-func ResetUserPassword(users UserResetter, records RecordFinder, hashKey func(context.Context) ([]byte, error)) Operation {
+func ResetUserPassword(users UserResetter, operations RunningFinder, records RecordFinder, hashKey func(context.Context) ([]byte, error)) Operation {
 	return Operation{
 		Name:        "ResetUserPassword",
 		Allow:       identity.Managers(),
@@ -27,7 +27,7 @@ func ResetUserPassword(users UserResetter, records RecordFinder, hashKey func(co
 				return r.Receipt(passwordMailed(invited))
 			})
 			if err != nil {
-				return nil, err
+				return nil, nameBusy(ctx, err, operations)
 			}
 			return passwordMailed(invited), nil
 		},

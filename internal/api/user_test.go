@@ -10,6 +10,7 @@ import (
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/idempotency"
 	"github.com/tenantry/tenantry/internal/identity"
+	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/page"
 	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/tenant"
@@ -85,27 +86,82 @@ func TestGetUser(t *testing.T) {
 	serve(t, GetUser(getUserFunc(getUser), &oneTenant{newAcme(nil)}), again).check(t, 304, "")
 }
 
-// Who was seen is online for two minutes, unless they are disabled.
+// noOperation runs on a tenant.
+var noOperation = runningFunc(func() (operation.ID, error) { return "", fault.New(fault.NotFound, "no operation runs") })
+
+// What a tenant's operation refuses names the operation, unless that has ended
+// since.
+func TestUsersOfBusyTenant(t *testing.T) {
+	busy := newAcme(func(t *tenant.Tenant) { t.Status = tenant.Provisioning }).AdmitWriter(identity.Caller{Role: identity.PlatformAdmin})
+	running := runningFunc(func() (operation.ID, error) { return "operation-1", nil })
+	for method, op := range map[string]func(RunningFinder) Operation{
+		"POST": func(o RunningFinder) Operation {
+			return CreateUser(inviteFunc(func(string, user.Draft) (user.User, error) { return user.User{}, busy }), o, recorder{}, testHashKey)
+		},
+		"PATCH": func(o RunningFinder) Operation {
+			return UpdateUser(updateUserFunc(func([]int64, user.Patch, fault.Fields) (user.User, error) { return user.User{}, busy }), o)
+		},
+		"DELETE": func(o RunningFinder) Operation {
+			return DeleteUser(removeUserFunc(func(identity.Caller, identity.UserID, []int64) error { return busy }), o)
+		},
+		"reset": func(o RunningFinder) Operation {
+			return ResetUserPassword(resetUserFunc(func(identity.UserID) (bool, error) { return false, busy }), o, recorder{}, testHashKey)
+		},
+	} {
+		t.Run(method, func(t *testing.T) {
+			s := sent{path: "/users/x", params: map[string]string{"user_id": budiID}, caller: asOwner}
+			switch method {
+			case "POST":
+				s.path, s.params, s.body = "/users", nil, `{"email":"budi@example.com","full_name":"Budi","role":"agent"}`
+			case "PATCH":
+				s.method, s.body = method, `{}`
+			case "DELETE":
+				s.method = method
+			}
+			const detail = `"detail":"the tenant is still being provisioned; try again when it is active",`
+			end := `"instance":"` + s.path + `","request_id":"R1"`
+			serve(t, op(running), s).check(t, 409, problemBody(fault.OperationRunning, "An operation is running", 409, detail+end+`,"operation_id":"operation-1"`))
+			serve(t, op(noOperation), s).check(t, 409, problemBody(fault.OperationRunning, "An operation is running", 409, detail+end))
+		})
+	}
+}
+
+// Who was seen is online for two minutes, unless they are disabled. With that the
+// ETag changes, and still names the version.
 func TestPresence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := newBudi()
 		u.LastSeenAt = time.Now()
 		seen := `"last_seen_at":"` + u.LastSeenAt.UTC().Format("2006-01-02T15:04:05.000Z") + `"`
+		get := func(u user.User, tag string) envelope {
+			return serve(t, GetUser(getUserFunc(func(identity.UserID) (user.User, error) { return u, nil }), &oneTenant{newAcme(nil)}),
+				sent{method: "GET", path: "/users/x", params: map[string]string{"user_id": budiID}, caller: asOwner, headers: map[string]string{"if-none-match": tag}})
+		}
+		tag := `"3"`
 		shows := func(u user.User, online string) {
 			t.Helper()
-			got := serve(t, GetUser(getUserFunc(func(identity.UserID) (user.User, error) { return u, nil }), &oneTenant{newAcme(nil)}),
-				sent{method: "GET", path: "/users/x", params: map[string]string{"user_id": budiID}, caller: asOwner})
+			got := get(u, tag)
 			if !strings.Contains(got.Body, `"is_online":`+online+`,`+seen) {
 				t.Errorf("got %s, want online %s and %s", got.Body, online, seen)
 			}
+			tag = got.Headers["etag"]
+			if version, ok := parseETag(tag); version != 3 || !ok {
+				t.Errorf("the ETag is %s, want one of version 3", tag)
+			}
+			get(u, tag).check(t, 304, "")
 		}
 		time.Sleep(2*time.Minute - time.Millisecond)
 		shows(u, "true")
 		disabled := u
 		disabled.Disabled = true
 		shows(disabled, "false")
+		shows(u, "true")
 		time.Sleep(time.Millisecond)
 		shows(u, "false")
+		u.LastSeenAt = time.Now()
+		if got := get(u, tag); got.StatusCode != 200 {
+			t.Errorf("after a heartbeat got %d", got.StatusCode)
+		}
 	})
 }
 
@@ -146,7 +202,7 @@ func TestUpdateUser(t *testing.T) {
 		"a supervisor": {AuthorizerContext{Subject: "S", TenantID: acmeID, Role: identity.Supervisor}, ``, `{}`, 403, problemAt("/users/x", fault.Forbidden, "The caller may not do this", 403, "your role, supervisor, may not do this")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := serve(t, UpdateUser(updateUserFunc(update)), sent{
+			got := serve(t, UpdateUser(updateUserFunc(update), noOperation), sent{
 				method: "PATCH", path: "/users/x", params: map[string]string{"user_id": budiID}, caller: test.caller, body: test.body,
 				headers: map[string]string{"if-match": test.ifMatch},
 			})
@@ -189,7 +245,7 @@ func TestDeleteUser(t *testing.T) {
 		"broken":     {asOwner, "broken", ``, 500, problemAt("/users/x", "internal", "Something failed that is ours to mend", 500, "")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			serve(t, DeleteUser(removeUserFunc(remove)), sent{
+			serve(t, DeleteUser(removeUserFunc(remove), noOperation), sent{
 				method: "DELETE", path: "/users/x", params: map[string]string{"user_id": test.id}, caller: test.caller, headers: map[string]string{"if-match": test.ifMatch},
 			}).check(t, test.status, test.want)
 		})
@@ -279,7 +335,7 @@ func TestCreateUser(t *testing.T) {
 		if key != "" {
 			s.headers = map[string]string{"idempotency-key": key}
 		}
-		return serve(t, CreateUser(inviteFunc(invite), recorder{}, testHashKey), s)
+		return serve(t, CreateUser(inviteFunc(invite), noOperation, recorder{}, testHashKey), s)
 	}
 	good := `{"email":"budi@example.com","full_name":"Budi","role":"agent"}`
 	created := post(asOwner, "", good)
@@ -339,7 +395,7 @@ func TestResetUserPassword(t *testing.T) {
 		"an agent":       {asAgent, budiID, 403, problemAt("/users/x/reset-password", fault.Forbidden, "The caller may not do this", 403, "your role, agent, may not do this")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			op := ResetUserPassword(resetUserFunc(reset), recorder{}, testHashKey)
+			op := ResetUserPassword(resetUserFunc(reset), noOperation, recorder{}, testHashKey)
 			serve(t, op, sent{path: "/users/x/reset-password", params: map[string]string{"user_id": test.id}, caller: test.caller}).check(t, test.status, test.want)
 		})
 	}

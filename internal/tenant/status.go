@@ -97,7 +97,7 @@ func (t Tenant) AdmitWriter(c identity.Caller) error {
 	}
 	switch t.Status {
 	case Provisioning:
-		return fault.New(fault.OperationRunning, "the tenant is still being provisioned; try again when it is active")
+		return fault.Wrap(Busy{t.ID}, fault.OperationRunning, "the tenant is still being provisioned; try again when it is active")
 	case Deleting, Purging, Deleted:
 		return fault.New(fault.TenantDeleting, "the tenant is %s and cannot be changed", t.Status)
 	case Suspended:
@@ -112,6 +112,12 @@ func (t Tenant) AdmitWriter(c identity.Caller) error {
 	}
 	return nil
 }
+
+// Busy is the cause of a fault.OperationRunning: the tenant that the operation runs
+// on.
+type Busy struct{ ID identity.TenantID }
+
+func (b Busy) Error() string { return "an operation runs on tenant " + string(b.ID) }
 
 // NotFound says that there is no such tenant, or none that the caller may know
 // of.
