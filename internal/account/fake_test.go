@@ -241,12 +241,36 @@ func (r *records) Record(_ context.Context, told audit.Record) error {
 // endings are users whose ends of sessions the audit is told of.
 type endings struct {
 	users
-	told *records
+	told  *records
+	marks map[identity.UserID]user.ChangeMark
 }
 
 func (e endings) EndSessions(ctx context.Context, id identity.UserID, at time.Time, r audit.Record) error {
 	*e.told = append(*e.told, r)
 	return e.users.EndSessions(ctx, id, at, r)
+}
+
+func (e endings) BeginChange(_ context.Context, id identity.UserID, _ time.Time) (user.ChangeMark, error) {
+	if _, ok := e.users[id]; !ok {
+		return "", user.NotFound(id)
+	}
+	e.marks[id] = "mark"
+	return "mark", nil
+}
+
+func (e endings) EndChange(ctx context.Context, id identity.UserID, m user.ChangeMark, at time.Time, r audit.Record) error {
+	if err := e.DropChange(ctx, id, m); err != nil {
+		return err
+	}
+	return e.EndSessions(ctx, id, at, r)
+}
+
+func (e endings) DropChange(_ context.Context, id identity.UserID, m user.ChangeMark) error {
+	if e.marks[id] != m {
+		return errors.New("there is no such mark")
+	}
+	delete(e.marks, id)
+	return nil
 }
 
 // onboarder makes users, as provisioning does.

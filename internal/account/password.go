@@ -160,25 +160,64 @@ type PasswordChanger interface {
 	ChangePassword(ctx context.Context, accessToken, oldPassword, newPassword string) error
 }
 
+// A ChangeStore is the store of users, as far as it knows of changes of passwords
+// that are under way.
+type ChangeStore interface {
+	UserGetter
+	// BeginChange marks a user. Unless the mark is taken away within a time that is
+	// longer than a request may take, all sessions end that began by then: whoever was
+	// about to do that has died. It fails with fault.NotFound if there is no such user.
+	BeginChange(ctx context.Context, id identity.UserID, at time.Time) (user.ChangeMark, error)
+	// EndChange takes a mark away, and ends the sessions that began at the time given
+	// or before. It fails with fault.NotFound.
+	EndChange(ctx context.Context, id identity.UserID, m user.ChangeMark, at time.Time, r audit.Record) error
+	// DropChange takes the mark of a change away that did not come about.
+	DropChange(ctx context.Context, id identity.UserID, m user.ChangeMark) error
+}
+
 // A Renewal changes passwords for those who know them.
 type Renewal struct {
 	accounts PasswordChanger
-	sessions sessionEnd
+	users    ChangeStore
+	auditor  Auditor
 }
 
 // NewRenewal returns the Renewal of the passwords of a directory.
-func NewRenewal(accounts PasswordChanger, users SessionEnder, auditor Auditor) *Renewal {
-	return &Renewal{accounts, sessionEnd{users, auditor}}
+func NewRenewal(accounts PasswordChanger, users ChangeStore, auditor Auditor) *Renewal {
+	return &Renewal{accounts, users, auditor}
 }
 
 // Change changes the password of a caller, whose access token it takes, and ends
-// all their sessions. It fails as PasswordChanger does.
+// all their sessions, also if it dies in between. It fails as PasswordChanger does.
+// An account that is no user yet has no sessions that go on.
 func (r *Renewal) Change(ctx context.Context, c identity.Caller, accessToken string, p PasswordChange) error {
-	if err := r.accounts.ChangePassword(ctx, accessToken, p.Old, p.New); err != nil {
+	u, err := r.users.Get(ctx, c.Subject)
+	if errors.Is(err, fault.NotFound) {
+		if err := r.accounts.ChangePassword(ctx, accessToken, p.Old, p.New); err != nil {
+			return err
+		}
+		return r.auditor.Record(ctx, audit.By(c).Did(audit.UserPasswordChanged, "", user.Target(c.Subject)))
+	}
+	if err != nil {
 		return err
 	}
-	return r.sessions.end(ctx, audit.By(c), audit.UserPasswordChanged, c.Subject)
+	mark, err := r.users.BeginChange(ctx, u.ID, now())
+	if err != nil {
+		return err
+	}
+	err = r.accounts.ChangePassword(ctx, accessToken, p.Old, p.New)
+	if fault.KindOf(err) != "" {
+		return errors.Join(err, r.users.DropChange(ctx, u.ID, mark))
+	}
+	if err != nil {
+		return err // the password may be changed all the same
+	}
+	changed := audit.By(c).Did(audit.UserPasswordChanged, u.TenantID, user.Target(u.ID))
+	return r.users.EndChange(ctx, u.ID, mark, now(), changed)
 }
+
+// now returns the time, to the millisecond.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
 // A sessionEnd ends sessions when a password is replaced.
 type sessionEnd struct {
@@ -196,5 +235,5 @@ func (e sessionEnd) end(ctx context.Context, by audit.Origin, why audit.Action, 
 	if err != nil {
 		return err
 	}
-	return e.users.EndSessions(ctx, id, time.Now().UTC().Truncate(time.Millisecond), by.Did(why, u.TenantID, user.Target(id)))
+	return e.users.EndSessions(ctx, id, now(), by.Did(why, u.TenantID, user.Target(id)))
 }

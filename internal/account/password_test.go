@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -93,11 +94,11 @@ func TestReset(t *testing.T) {
 					"id of ada":   {ID: "id of ada", Username: "ada", Email: "ada@example.com", TenantID: "t"},
 					"id of linus": {ID: "id of linus", Username: "linus"},
 				}
-				d.aftermath = account.NewAftermath(endings{u, told}, told)
+				d.aftermath = account.NewAftermath(endings{u, told, nil}, told)
 				d.codes, d.postConfirmation, d.takes = []string{"linus", "ada", "dewi"}, test.trigger, 300*time.Millisecond
 				ended := time.Now().Add(d.takes)
 				steady(t, 1500*time.Millisecond, func() {
-					err := account.NewRecovery(d, endings{u, told}, told).Reset(t.Context(), "R1", account.PasswordReset{Login: test.login, Code: test.code, NewPassword: "battery staple"})
+					err := account.NewRecovery(d, endings{u, told, nil}, told).Reset(t.Context(), "R1", account.PasswordReset{Login: test.login, Code: test.code, NewPassword: "battery staple"})
 					if fault.KindOf(err) != test.kind || (err == nil) != (test.kind == "") {
 						t.Errorf("got %v, want the kind %q", err, test.kind)
 					}
@@ -150,11 +151,14 @@ func TestChange(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				told, u := new(records), users{"id of dewi": {ID: "id of dewi", TenantID: "t"}}
+				told, u, marks := new(records), users{"id of dewi": {ID: "id of dewi", TenantID: "t"}}, map[identity.UserID]user.ChangeMark{}
 				caller := identity.Caller{Subject: test.id, RequestID: "R1"}
-				err := account.NewRenewal(accounts(), endings{u, told}, told).Change(t.Context(), caller, test.token, account.PasswordChange{Old: test.old, New: "battery staple"})
+				err := account.NewRenewal(accounts(), endings{u, told, marks}, told).Change(t.Context(), caller, test.token, account.PasswordChange{Old: test.old, New: "battery staple"})
 				if fault.KindOf(err) != test.kind || (err == nil) != (test.kind == "") {
 					t.Fatalf("got %v, want the kind %q", err, test.kind)
+				}
+				if len(marks) != 0 {
+					t.Errorf("the marks %v are left", marks)
 				}
 				if got := u["id of dewi"].SessionsEndedAt.Equal(time.Now()); got != (err == nil && test.id == "id of dewi") {
 					t.Errorf("the sessions were ended at %v", u["id of dewi"].SessionsEndedAt)
@@ -166,6 +170,32 @@ func TestChange(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A change whose answer is lost leaves the mark that ends the sessions: the password
+// may be another.
+func TestChangeWithoutAnswer(t *testing.T) {
+	told, u, marks := new(records), users{"id of dewi": {ID: "id of dewi", TenantID: "t"}}, map[identity.UserID]user.ChangeMark{}
+	d := accounts()
+	caller, change := identity.Caller{Subject: "id of dewi"}, account.PasswordChange{Old: "correct horse", New: "battery staple"}
+	err := account.NewRenewal(speechless{d, marks}, endings{u, told, marks}, told).Change(t.Context(), caller, "access of dewi", change)
+	if !errors.Is(err, errDown) || d.entries["dewi"].password != "battery staple" || len(marks) != 1 {
+		t.Errorf("got %v, the password %s and the marks %v", err, d.entries["dewi"].password, marks)
+	}
+}
+
+// speechless is a directory that changes passwords of marked users, and dies before
+// it says so.
+type speechless struct {
+	*directory
+	marks map[identity.UserID]user.ChangeMark
+}
+
+func (s speechless) ChangePassword(ctx context.Context, accessToken, oldPassword, newPassword string) error {
+	if len(s.marks) != 1 {
+		return errors.New("nobody is marked")
+	}
+	return errors.Join(errDown, s.directory.ChangePassword(ctx, accessToken, oldPassword, newPassword))
 }
 
 func TestPasswordFaults(t *testing.T) {

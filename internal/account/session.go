@@ -117,7 +117,7 @@ func (e *Exit) Logout(ctx context.Context, c identity.Caller) error {
 	u, err := e.users.Get(ctx, c.Subject)
 	if err == nil {
 		told := audit.By(c).Did(audit.UserSignedOut, u.TenantID, user.Target(u.ID))
-		err = e.users.EndSessions(ctx, u.ID, time.Now().UTC().Truncate(time.Millisecond), told)
+		err = e.users.EndSessions(ctx, u.ID, now(), told)
 	}
 	if errors.Is(err, fault.NotFound) {
 		return ErrNoUser(err)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
@@ -350,7 +351,7 @@ func (s *Users) rows(ctx context.Context, lines []rosterLine) (map[identity.User
 	}
 	users := make(map[identity.UserID]user.User, len(items))
 	for _, item := range items {
-		users[item.ID] = item.user()
+		users[item.ID] = item.user(time.Now())
 	}
 	return users, nil
 }

@@ -2,9 +2,12 @@ package dynamo
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
@@ -30,7 +33,7 @@ func (s *Users) Get(ctx context.Context, id identity.UserID) (user.User, error) 
 	if err != nil {
 		return user.User{}, err
 	}
-	return item.user(), nil
+	return item.user(time.Now()), nil
 }
 
 // ByEmail returns the user name of the account that an e-mail address belongs to,
@@ -63,6 +66,40 @@ func (s *Users) EndSessions(ctx context.Context, id identity.UserID, at time.Tim
 	tx.update(userKey(id), "SET sessions_ended_at = :at ADD version :one", map[string]any{":at": at, ":one": 1}, nil, missing)
 	tx.record(r)
 	return tx.run(ctx)
+}
+
+// changeWithin is how long a change of a password may take: longer than a request.
+const changeWithin = 30 * time.Second
+
+// BeginChange marks a user whose password is about to be changed. Unless the mark
+// is taken away within changeWithin, the sessions that began until then are over. It
+// fails with fault.NotFound if there is no such user.
+func (s *Users) BeginChange(ctx context.Context, id identity.UserID, at time.Time) (user.ChangeMark, error) {
+	m := user.ChangeMark(sortable(at.Add(changeWithin)) + "#" + rand.Text())
+	return m, s.update(ctx, userKey(id), "ADD changing :mark", map[string]any{":mark": onlyMark(m)}, user.NotFound(id))
+}
+
+// EndChange takes a mark away, and ends the sessions of a user that began at the
+// time given or before. It fails with fault.NotFound if there is no such user.
+func (s *Users) EndChange(ctx context.Context, id identity.UserID, m user.ChangeMark, at time.Time, r audit.Record) error {
+	v := map[string]any{":mark": onlyMark(m), ":at": at, ":one": 1}
+	tx := s.begin()
+	tx.update(userKey(id), "SET sessions_ended_at = :at ADD version :one DELETE changing :mark", v, nil, user.NotFound(id))
+	tx.record(r)
+	return tx.run(ctx)
+}
+
+// DropChange takes the mark of a change away that did not come about.
+func (s *Users) DropChange(ctx context.Context, id identity.UserID, m user.ChangeMark) error {
+	return s.update(ctx, userKey(id), "DELETE changing :mark", map[string]any{":mark": onlyMark(m)}, user.NotFound(id))
+}
+
+// onlyMark is a mark as a set, which marks are added to others and taken away by.
+type onlyMark user.ChangeMark
+
+// MarshalDynamoDBAttributeValue implements attributevalue.Marshaler.
+func (m onlyMark) MarshalDynamoDBAttributeValue() (types.AttributeValue, error) {
+	return &types.AttributeValueMemberSS{Value: []string{string(m)}}, nil
 }
 
 // putUser adds the writes that a new user is made of: the row, and the e-mail
@@ -227,8 +264,11 @@ type userItem struct {
 	LastSeenAt      *time.Time        `dynamodbav:"last_seen_at,omitempty"`
 	Number          int64             `dynamodbav:"number,omitempty"`
 	Version         int64             `dynamodbav:"version"`
-	OfTenant        string            `dynamodbav:"of_tenant,omitempty"`
-	OfTenantSort    string            `dynamodbav:"of_tenant_sort,omitempty"`
+	// Changing is the marks of changes of the password, which begin with when they
+	// should have ended.
+	Changing     []string `dynamodbav:"changing,stringset,omitempty"`
+	OfTenant     string   `dynamodbav:"of_tenant,omitempty"`
+	OfTenantSort string   `dynamodbav:"of_tenant_sort,omitempty"`
 }
 
 func newUserItem(u user.User) userItem {
@@ -243,7 +283,7 @@ func newUserItem(u user.User) userItem {
 	return item
 }
 
-func (i userItem) user() user.User {
+func (i userItem) user(now time.Time) user.User {
 	u := user.User{
 		ID: i.ID, Username: i.Username, Email: i.Email, FullName: i.FullName, Role: i.Role, TenantID: i.TenantID,
 		Disabled: i.Disabled, CreatedAt: i.CreatedAt, SessionsEndedAt: i.SessionsEndedAt,
@@ -251,6 +291,11 @@ func (i userItem) user() user.User {
 	}
 	if i.LastSeenAt != nil {
 		u.LastSeenAt = *i.LastSeenAt
+	}
+	for _, mark := range i.Changing {
+		if end := timeOf(mark); end.After(u.SessionsEndedAt) && !end.After(now) {
+			u.SessionsEndedAt = end
+		}
 	}
 	return u
 }

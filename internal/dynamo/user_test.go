@@ -112,3 +112,54 @@ func TestUsersEndSessions(t *testing.T) {
 		t.Errorf("got %v, want %v", err, fault.NotFound)
 	}
 }
+
+// A change of the password that nobody ends ends the sessions by itself, in time.
+func TestUsersChangePassword(t *testing.T) {
+	users := dynamo.NewUsers(newTable(t))
+	before := newUser("a", "dewi@example.com")
+	if err := users.Create(t.Context(), before, told()); err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, version int64, ended time.Time) {
+		t.Helper()
+		want := before
+		want.SessionsEndedAt, want.Version = ended, version
+		got, err := users.Get(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: user (-want +got):\n%s", what, diff)
+		}
+	}
+	begin := func(at time.Time) user.ChangeMark {
+		t.Helper()
+		mark, err := users.BeginChange(t.Context(), "a", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return mark
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	running, refused := begin(now.Add(time.Hour)), begin(now.Add(-time.Minute))
+	check("refused too late", 1, now.Add(-30*time.Second))
+	if err := users.DropChange(t.Context(), "a", refused); err != nil {
+		t.Fatal(err)
+	}
+	check("one under way", 1, before.SessionsEndedAt)
+	dead := begin(now.Add(-10 * time.Minute))
+	if err := users.EndChange(t.Context(), "a", running, now.Add(-time.Hour), told()); err != nil {
+		t.Fatal(err)
+	}
+	check("one dead, and one ended", 2, now.Add(-9*time.Minute-30*time.Second))
+	if err := users.EndChange(t.Context(), "a", dead, now, told()); err != nil {
+		t.Fatal(err)
+	}
+	check("both ended", 3, now)
+	if err := users.EndChange(t.Context(), "b", dead, now, told()); !errors.Is(err, fault.NotFound) {
+		t.Errorf("got %v, want %v", err, fault.NotFound)
+	}
+	if _, err := users.BeginChange(t.Context(), "b", now); !errors.Is(err, fault.NotFound) {
+		t.Errorf("got %v, want %v", err, fault.NotFound)
+	}
+}

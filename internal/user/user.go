@@ -46,6 +46,9 @@ type Account struct {
 	Username string
 }
 
+// A ChangeMark stands for a change of a user's password that is under way.
+type ChangeMark string
+
 // NotFound says that there is no such user, or none that the caller may know of.
 func NotFound(id identity.UserID) error { return fault.New(fault.NotFound, "there is no user %q", id) }
 
