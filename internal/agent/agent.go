@@ -112,6 +112,9 @@ func (a Agent) faults(t tenant.Tenant) fault.Fields {
 	return append(f, t.MetaDataFaults(a.MetaData)...)
 }
 
+// HoldsCardNumber reports whether the meta_data of the agent does.
+func (a Agent) HoldsCardNumber() bool { return tenant.HoldsCardNumber(a.MetaData) }
+
 // Target returns the agent as the target of an action.
 func Target(id ID) audit.Target { return audit.Of("agent", id) }
 

@@ -73,6 +73,8 @@ func (s *oneTenant) Update(_ context.Context, _, after tenant.Tenant, _ audit.Re
 	return nil
 }
 
+func (s *oneTenant) AgentsWithCards(context.Context, identity.TenantID) (int, error) { return 0, nil }
+
 // problemBody returns a problem document about the tenant.
 func problemBody(kind fault.Kind, title string, status int, rest string) string {
 	return fmt.Sprintf(`{"type":"/docs/problems/%s","title":%q,"status":%d,%s}`, kind, title, status, rest)

@@ -40,7 +40,7 @@ func errOvertaken() error {
 func (s *Agents) Create(ctx context.Context, t tenant.Tenant, a agent.Agent, r audit.Record, receipt *idempotency.Record) error {
 	tx := s.begin()
 	tx.receipt(receipt)
-	tx.countAgents(t, 1, " AND agents < max_agents", errUncounted)
+	tx.countAgents(t, 1, cardsOf(a), " AND agents < max_agents", errUncounted)
 	tx.unless(func(ctx context.Context) error { return s.room(ctx, t) })
 	tx.in(s.own(t), func() {
 		tx.write(newAgentItem(a), "attribute_not_exists(pk)", nil, errors.New("there is an agent "+string(a.ID)+" already"))
@@ -53,11 +53,24 @@ func (s *Agents) Create(ctx context.Context, t tenant.Tenant, a agent.Agent, r a
 	return err
 }
 
-// countAgents adds the write that keeps a tenant's count of its agents, as long as
-// the tenant has the status of t, and a further condition holds.
-func (tx *transaction) countAgents(t tenant.Tenant, n int, condition string, unmet error) {
-	tx.updateIf(countersKey(t.ID), "ADD agents :n", "#s = :s"+condition, map[string]any{":n": n, ":s": t.Status},
-		map[string]string{"#s": "status"}, unmet)
+// cardsOf returns how many agents with card numbers an agent is: none or one.
+func cardsOf(a agent.Agent) int {
+	if a.HoldsCardNumber() {
+		return 1
+	}
+	return 0
+}
+
+// countAgents adds the write that keeps a tenant's count of its agents, and of those
+// with card numbers, as long as the tenant has the status of t, allows more such
+// numbers where there are to be, and a further condition holds.
+func (tx *transaction) countAgents(t tenant.Tenant, n, cards int, condition string, unmet error) {
+	v := map[string]any{":n": n, ":cards": cards, ":s": t.Status}
+	if cards > 0 {
+		condition += " AND pci_enabled = :no"
+		v[":no"] = false
+	}
+	tx.updateIf(countersKey(t.ID), "ADD agents :n, card_agents :cards", "#s = :s"+condition, v, map[string]string{"#s": "status"}, unmet)
 }
 
 // room fails as Create does if a tenant cannot have another agent now.
@@ -146,7 +159,11 @@ func (s *Agents) List(ctx context.Context, t tenant.Tenant, w page.Window) (page
 // has another status than t, or the stored version is not that of before.
 func (s *Agents) Update(ctx context.Context, t tenant.Tenant, before, after agent.Agent, r audit.Record) error {
 	tx := s.begin()
-	tx.checkStatus(t, errOvertaken())
+	if cards := cardsOf(after) - cardsOf(before); cards != 0 {
+		tx.countAgents(t, 0, cards, "", errOvertaken())
+	} else {
+		tx.checkStatus(t, errOvertaken())
+	}
 	tx.in(s.own(t), func() { tx.replace(newAgentItem(after), before.Version, errOvertaken()) })
 	tx.record(r)
 	return tx.run(ctx)
@@ -157,7 +174,7 @@ func (s *Agents) Update(ctx context.Context, t tenant.Tenant, before, after agen
 // version is not that of a.
 func (s *Agents) Delete(ctx context.Context, t tenant.Tenant, a agent.Agent, r audit.Record) error {
 	tx := s.begin()
-	tx.countAgents(t, -1, "", errOvertaken())
+	tx.countAgents(t, -1, -cardsOf(a), "", errOvertaken())
 	tx.in(s.own(t), func() {
 		tx.remove(agentKey(t.ID, a.ID), "version = :before", map[string]any{":before": a.Version}, errOvertaken())
 	})

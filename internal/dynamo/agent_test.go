@@ -392,3 +392,71 @@ func TestAgentsTakenApart(t *testing.T) {
 		}
 	}
 }
+
+// PCI is not turned on while an agent holds a card number, and no agent gets one
+// while it is on, whatever was read of the tenant before.
+func TestAgentsWithCards(t *testing.T) {
+	bothHomes(t, func(t *testing.T, h *home) {
+		const card, none = `{"a":["4111-1111 1111 1111"]}`, `{"a":[]}`
+		cards := func(n int) {
+			t.Helper()
+			if got, err := h.tenants.AgentsWithCards(t.Context(), h.tenant.ID); err != nil || got != n {
+				t.Errorf("%d agents with cards are counted, %v, want %d", got, err, n)
+			}
+		}
+		turn := func(on bool) error {
+			after := h.tenant
+			after.PCIEnabled, after.Version = on, after.Version+1
+			err := h.tenants.Update(t.Context(), h.tenant, after, told())
+			if err == nil {
+				h.tenant = after
+			}
+			return err
+		}
+		rewrite := func(a agent.Agent, metaData string) (agent.Agent, error) {
+			after := a
+			after.MetaData, after.Version = metaData, a.Version+1
+			return after, h.agents.Update(t.Context(), h.tenant, a, after, told())
+		}
+		with := h.newAgent("with")
+		with.MetaData = card
+		if err := h.agents.Create(t.Context(), h.tenant, with, told(), nil); err != nil {
+			t.Fatal(err)
+		}
+		without, err := rewrite(h.make(t, "without")[0], card)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cards(2)
+		if err := turn(true); !errors.Is(err, fault.Conflict) {
+			t.Errorf("with two cards: got %v, want %v", err, fault.Conflict)
+		}
+		if without, err = rewrite(without, none); err != nil {
+			t.Fatal(err)
+		}
+		cards(1)
+		if err := h.agents.Delete(t.Context(), h.tenant, with, told()); err != nil {
+			t.Fatal(err)
+		}
+		cards(0)
+		if err := turn(true); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := rewrite(without, card); !errors.Is(err, fault.Conflict) {
+			t.Errorf("a change after that: got %v, want %v", err, fault.Conflict)
+		}
+		late := h.newAgent("late")
+		late.MetaData = card
+		if err := h.agents.Create(t.Context(), h.tenant, late, told(), nil); !errors.Is(err, fault.Conflict) {
+			t.Errorf("another after that: got %v, want %v", err, fault.Conflict)
+		}
+		cards(0)
+		if err := turn(false); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := rewrite(without, card); err != nil {
+			t.Errorf("with PCI off: %v", err)
+		}
+		cards(1)
+	})
+}

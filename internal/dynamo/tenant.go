@@ -3,6 +3,7 @@ package dynamo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tenantry/tenantry/internal/audit"
@@ -80,11 +81,12 @@ func (tx *transaction) removeRemains(t tenant.Tenant) {
 	}
 }
 
-// updateCounters moves the copies of limits and status that transactions on the
-// counters check. A tenant is not deleted while calls go on.
+// updateCounters moves the copies of limits, status and policy that transactions on
+// the counters check. A tenant is not deleted while calls go on, and has no PCI while
+// its agents hold card numbers.
 func (tx *transaction) updateCounters(before, after tenant.Tenant) {
 	if after.Status == before.Status && after.MaxConcurrentCalls == before.MaxConcurrentCalls &&
-		after.MonthlyCallLimit == before.MonthlyCallLimit && after.Limits == before.Limits {
+		after.MonthlyCallLimit == before.MonthlyCallLimit && after.Limits == before.Limits && after.PCIEnabled == before.PCIEnabled {
 		return
 	}
 	condition, unmet := "attribute_exists(pk)", errLost(after.ID, "counters")
@@ -92,14 +94,28 @@ func (tx *transaction) updateCounters(before, after tenant.Tenant) {
 		":s": after.Status, ":calls": after.MaxConcurrentCalls,
 		":monthly": after.MonthlyCallLimit, ":agents": after.Limits.MaxAgents,
 		":contacts": after.Limits.MaxContacts, ":messages": after.Limits.MaxMessagesMonth,
+		":pci": after.PCIEnabled,
 	}
 	if after.Status == tenant.Deleting {
 		condition, unmet, v[":none"] = "active_calls = :none", errCallsLive, 0
 	}
+	if after.PCIEnabled && !before.PCIEnabled {
+		condition, unmet, v[":none"] = "card_agents = :none", errTenantChanged, 0
+	}
 	tx.updateIf(countersKey(after.ID),
 		"SET #s = :s, max_concurrent_calls = :calls, monthly_call_limit = :monthly, max_agents = :agents, "+
-			"max_contacts = :contacts, max_messages_month = :messages",
+			"max_contacts = :contacts, max_messages_month = :messages, pci_enabled = :pci",
 		condition, v, map[string]string{"#s": "status"}, unmet)
+}
+
+// AgentsWithCards returns how many agents of a tenant hold a card number in their
+// meta_data.
+func (s *Tenants) AgentsWithCards(ctx context.Context, id identity.TenantID) (int, error) {
+	var counters countersItem
+	if err := s.get(ctx, countersKey(id), &counters); err != nil && !errors.Is(err, errNoItem) {
+		return 0, fmt.Errorf("count the agents of tenant %s: %w", id, err)
+	}
+	return counters.CardAgents, nil
 }
 
 // checkStatus requires that a tenant still has the status of t.
@@ -264,6 +280,7 @@ type countersItem struct {
 	key
 	ActiveCalls        int           `dynamodbav:"active_calls"`
 	Agents             int           `dynamodbav:"agents"`
+	CardAgents         int           `dynamodbav:"card_agents"` // whose meta_data holds a card number
 	Users              int           `dynamodbav:"users"`
 	Owners             int           `dynamodbav:"owners"` // who are not disabled
 	Status             tenant.Status `dynamodbav:"status"`
@@ -272,6 +289,7 @@ type countersItem struct {
 	MaxAgents          int           `dynamodbav:"max_agents"`
 	MaxContacts        int           `dynamodbav:"max_contacts"`
 	MaxMessagesMonth   int           `dynamodbav:"max_messages_month"`
+	PCIEnabled         bool          `dynamodbav:"pci_enabled"`
 
 	// The calls that were started in a month, and the threshold of their limit that
 	// was told of in it.
@@ -296,7 +314,7 @@ func newCountersItem(t tenant.Tenant) countersItem {
 	item := countersItem{
 		key: countersKey(t.ID), Status: t.Status,
 		MaxConcurrentCalls: t.MaxConcurrentCalls, MonthlyCallLimit: t.MonthlyCallLimit, MaxAgents: t.Limits.MaxAgents,
-		MaxContacts: t.Limits.MaxContacts, MaxMessagesMonth: t.Limits.MaxMessagesMonth,
+		MaxContacts: t.Limits.MaxContacts, MaxMessagesMonth: t.Limits.MaxMessagesMonth, PCIEnabled: t.PCIEnabled,
 	}
 	if t.OwnerID != nil {
 		item.Users, item.Owners = 1, 1

@@ -35,7 +35,7 @@ var (
 	pci = []complianceRule{
 		{"#/data_encryption_enabled", "must be true while pci_enabled is true", func(t Tenant) bool { return t.DataEncryptionEnabled }},
 		{"#/recording_enabled", "must be false, or retention_days at most 365, while pci_enabled is true", func(t Tenant) bool { return !t.RecordingEnabled || t.RetentionDays <= maxRetentionPCI }},
-		{"#/meta_data", noCardNumber, func(t Tenant) bool { return !holdsCardNumber(t.MetaData) }},
+		{"#/meta_data", noCardNumber, func(t Tenant) bool { return !HoldsCardNumber(t.MetaData) }},
 	}
 )
 
@@ -66,9 +66,9 @@ func (t Tenant) policyFaults(before Tenant) fault.Fields {
 	return f
 }
 
-// holdsCardNumber reports whether any string or number of a JSON text is a card
+// HoldsCardNumber reports whether any string or number of a JSON text is a card
 // number, or holds one.
-func holdsCardNumber(text string) bool {
+func HoldsCardNumber(text string) bool {
 	dec := jsontext.NewDecoder(bytes.NewReader([]byte(text)))
 	for {
 		token, err := dec.ReadToken()

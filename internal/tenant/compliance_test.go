@@ -1,6 +1,7 @@
 package tenant_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/patch"
 	"github.com/tenantry/tenantry/internal/tenant"
 )
@@ -123,4 +125,33 @@ func checkDigit(digits []int) int {
 		sum += d/10 + d%10
 	}
 	return (10 - sum%10) % 10
+}
+
+// Turning PCI on tells of the agents that hold card numbers beside every other rule.
+func TestTurnPCIOn(t *testing.T) {
+	breaking := tenant.Patch{Settings: tenant.Settings{PCIEnabled: patch.Of(true), DataEncryptionEnabled: patch.Of(false)}}
+	for name, test := range map[string]struct {
+		on    bool
+		cards int
+		want  []string
+	}{
+		"no cards":   {false, 0, []string{"#/data_encryption_enabled"}},
+		"cards":      {false, 2, []string{"#/pci_enabled", "#/data_encryption_enabled"}},
+		"on already": {true, 2, []string{"#/data_encryption_enabled"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMemory(newTenant(func(t *tenant.Tenant) { t.PCIEnabled = test.on }))
+			m.cards = test.cards
+			_, err := tenant.NewService(m, m).Update(t.Context(), platformAdmin, tenantID, nil, func(tenant.Tenant) (tenant.Patch, fault.Fields) { return breaking, nil })
+			var got []string
+			if f, ok := errors.AsType[*fault.Error](err); ok {
+				for _, field := range f.Fields {
+					got = append(got, field.Pointer)
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("faults (-want +got):\n%s", diff)
+			}
+		})
+	}
 }

@@ -31,6 +31,7 @@ type memory struct {
 	secrets  map[tenant.SecretRef]tenant.Secrets
 	versions int
 	updates  int
+	cards    int // agents that hold card numbers
 	records  []audit.Record
 	receipt  *idempotency.Record
 	// outcome, where it is set, decides over an update before it is made.
@@ -66,6 +67,10 @@ func (m *memory) Update(_ context.Context, before, after tenant.Tenant, r audit.
 	m.tenants[after.ID] = after
 	m.records = append(m.records, r)
 	return nil
+}
+
+func (m *memory) AgentsWithCards(context.Context, identity.TenantID) (int, error) {
+	return m.cards, nil
 }
 
 func (m *memory) UpdateOnce(ctx context.Context, before, after tenant.Tenant, r audit.Record, receipt *idempotency.Record) error {

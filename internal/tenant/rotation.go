@@ -53,7 +53,7 @@ type RotationReceipt func(Updated) (*idempotency.Record, error)
 
 // A RotationStore is a Store that remembers answers too.
 type RotationStore interface {
-	Store
+	SettingsStore
 	// UpdateOnce is Update, and remembers an answer unless receipt is nil. It also
 	// fails with idempotency.ErrRecorded.
 	UpdateOnce(ctx context.Context, before, after Tenant, r audit.Record, receipt *idempotency.Record) error

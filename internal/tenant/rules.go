@@ -92,7 +92,7 @@ func (t Tenant) sipFaults(f *fault.Fields) {
 func (t Tenant) MetaDataFaults(text string) fault.Fields {
 	var f fault.Fields
 	metaDataFaults(&f, text)
-	if t.PCIEnabled && holdsCardNumber(text) {
+	if t.PCIEnabled && HoldsCardNumber(text) {
 		f.Add("#/meta_data", noCardNumber)
 	}
 	return f

@@ -34,20 +34,29 @@ type Store interface {
 	Get(ctx context.Context, id identity.TenantID) (Tenant, error)
 	// Update replaces before by after, moves what depends on it, and writes the
 	// record of the change. It fails with fault.Conflict if the stored version is
-	// not that of before, and with fault.SIPDomainTaken.
+	// not that of before, or if it turns PCI on while agents hold card numbers, and
+	// with fault.SIPDomainTaken.
 	Update(ctx context.Context, before, after Tenant, r audit.Record) error
 }
 
-// A Service applies the rules for changing tenants on top of a Store and a
-// Vault.
+// A SettingsStore is a Store that also knows what a tenant's settings have to fit.
+type SettingsStore interface {
+	Store
+	// AgentsWithCards returns how many agents of a tenant hold a card number in their
+	// meta_data.
+	AgentsWithCards(ctx context.Context, id identity.TenantID) (int, error)
+}
+
+// A Service applies the rules for changing tenants on top of a
+// SettingsStore and a Vault.
 type Service struct {
-	store Store
+	store SettingsStore
 	vault Vault
 }
 
 // NewService returns a Service that keeps its tenants in store, and their secrets
 // in vault.
-func NewService(store Store, vault Vault) *Service { return &Service{store, vault} }
+func NewService(store SettingsStore, vault Vault) *Service { return &Service{store, vault} }
 
 // Updated is what an update gave rise to.
 type Updated struct {
@@ -77,7 +86,11 @@ func (s *Service) tryUpdate(ctx context.Context, c identity.Caller, id identity.
 		return Updated{}, fault.New(fault.Stale, "the tenant has changed since; get it again and look at what changed")
 	}
 	p, faults := edit(before)
-	after, err := p.apply(before, c, faults)
+	unfit, err := s.agentFaults(ctx, before, p)
+	if err != nil {
+		return Updated{}, err
+	}
+	after, err := p.apply(before, c, faults.And(unfit))
 	if err != nil {
 		return Updated{}, err
 	}
@@ -97,6 +110,21 @@ func (s *Service) tryUpdate(ctx context.Context, c identity.Caller, id identity.
 		return Updated{}, fmt.Errorf("update tenant %s: %w", id, err)
 	}
 	return Updated{after, generated}, nil
+}
+
+// agentFaults returns what is wrong with turning PCI on for the agents that there
+// are.
+func (s *Service) agentFaults(ctx context.Context, before Tenant, p Patch) (fault.Fields, error) {
+	if before.PCIEnabled || !p.PCIEnabled.Value {
+		return nil, nil
+	}
+	n, err := s.store.AgentsWithCards(ctx, before.ID)
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	var f fault.Fields
+	f.Add("#/pci_enabled", "must be false while agents hold card numbers in their meta_data (there are %d)", n)
+	return f, nil
 }
 
 // apply returns t with the change, if every rule allows it. Faults are what is
