@@ -103,7 +103,7 @@ func (s *Stats) Usage(ctx context.Context, id identity.TenantID, at time.Time) (
 func (i countersItem) counts(id identity.TenantID, at time.Time) stats.Counts {
 	month := usage.MonthOf(at)
 	c := stats.Counts{
-		Usage:       usage.Usage{TenantID: id, Month: month, Contacts: i.Contacts, Agents: int64(i.Agents)},
+		Usage:       usage.Usage{TenantID: id, Month: month, Contacts: i.Contacts, Agents: int64(i.Agents), Sums: i.sumsOf(month)},
 		ActiveCalls: int64(i.ActiveCalls),
 	}
 	if i.CallsMonth == month {
@@ -111,9 +111,6 @@ func (i countersItem) counts(id identity.TenantID, at time.Time) stats.Counts {
 	}
 	if i.ContactsMonth == month {
 		c.ContactsTold = i.ContactsTold
-	}
-	if i.UsageMonth == month {
-		c.Sums = usage.Sums{Messages: i.Messages, CallMinutes: i.CallMinutes, Tenths: i.Tenths}
 	}
 	return c
 }

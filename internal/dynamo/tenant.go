@@ -303,11 +303,11 @@ type countersItem struct {
 	Contacts      int64           `dynamodbav:"contacts"`
 	ContactsMonth usage.Month     `dynamodbav:"contacts_month"`
 	ContactsTold  usage.Threshold `dynamodbav:"contacts_told"`
-	// Copies of the sums of a month, so that one item tells what a tenant uses.
-	UsageMonth  usage.Month `dynamodbav:"usage_month"`
-	Messages    int64       `dynamodbav:"messages"`
-	CallMinutes int64       `dynamodbav:"call_minutes"`
-	Tenths      int64       `dynamodbav:"tenths"`
+	// Copies of the sums of the two latest months, so that one item tells what a tenant
+	// uses. A service's clock may be ahead, in a month that has not begun; as even and
+	// odd months each have a copy, that leaves the one of the present month alone.
+	EvenMonth monthCopy `dynamodbav:"even_month"`
+	OddMonth  monthCopy `dynamodbav:"odd_month"`
 }
 
 func newCountersItem(t tenant.Tenant) countersItem {

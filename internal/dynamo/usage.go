@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -167,16 +166,39 @@ func (i countersItem) use(entry usage.Entry) *edit {
 	e.set("contacts", entry.Contacts)
 	e.set("contacts_month", entry.Contacted.Month)
 	e.set("contacts_told", entry.Contacted.Told)
-	latest := slices.Max(slices.Collect(maps.Keys(entry.Months)))
-	if latest >= i.UsageMonth {
-		e.require("usage_month", "=", i.UsageMonth)
-		sums := entry.Months[latest]
-		e.set("usage_month", latest)
-		e.set("messages", sums.Messages)
-		e.set("call_minutes", sums.CallMinutes)
-		e.set("tenths", sums.Tenths)
+	for month, sums := range entry.Months {
+		attribute, last := i.copyOf(month)
+		if last.Month <= month {
+			e.set(attribute, monthCopy{month, sums.Messages, sums.CallMinutes, sums.Tenths})
+		}
 	}
 	return e
+}
+
+// A monthCopy is a copy of the sums of a month. It is written with the month's own
+// item, whose version keeps two from writing it at once.
+type monthCopy struct {
+	Month       usage.Month `dynamodbav:"month"`
+	Messages    int64       `dynamodbav:"messages"`
+	CallMinutes int64       `dynamodbav:"call_minutes"`
+	Tenths      int64       `dynamodbav:"tenths"`
+}
+
+// copyOf returns the attribute that holds the copy of a month, and what it holds.
+func (i countersItem) copyOf(month usage.Month) (string, monthCopy) {
+	if month.Even() {
+		return "even_month", i.EvenMonth
+	}
+	return "odd_month", i.OddMonth
+}
+
+// sumsOf returns the sums of a month, which is the present one.
+func (i countersItem) sumsOf(month usage.Month) usage.Sums {
+	_, c := i.copyOf(month)
+	if c.Month != month {
+		return usage.Sums{}
+	}
+	return usage.Sums{Messages: c.Messages, CallMinutes: c.CallMinutes, Tenths: c.Tenths}
 }
 
 // A seenItem is a page of the hashes of events.

@@ -151,3 +151,52 @@ func TestUsageConflicts(t *testing.T) {
 		t.Errorf("of nobody: got %v, want %v", err, fault.NotFound)
 	}
 }
+
+// The use of a month that has not begun, and of one that is over, leaves the present
+// one's as it is, wherever it is shown.
+func TestUsageAroundTheMonth(t *testing.T) {
+	t.Parallel()
+	table := newTable(t)
+	store, counted := dynamo.NewUsage(table), dynamo.NewStats(table)
+	acme := create(t, dynamo.NewTenants(table), newCreation("Acme", "acme"))[0]
+	december := time.Date(2030, 12, 31, 23, 58, 0, 0, time.UTC)
+	november, january := december.AddDate(0, -1, -1), december.AddDate(0, 0, 1)
+	for i, step := range []struct {
+		at       time.Time
+		messages int64
+	}{{november, 7}, {december, 100}, {january, 1}, {december, 20}, {november, 2}, {january, 3}} {
+		month, page := usage.MonthOf(step.at), usage.Page{Source: fmt.Sprint(i)}
+		a, err := store.Open(t.Context(), acme.ID, []usage.Page{page}, []usage.Month{month}, step.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums := a.Months[month]
+		sums.Messages, sums.CallMinutes, sums.Tenths = sums.Messages+step.messages, sums.CallMinutes+1, sums.Tenths+10*step.messages
+		err = store.Save(t.Context(), a, usage.Entry{New: map[usage.Page][]usage.Hash{page: {{1}}}, Months: map[usage.Month]usage.MonthSums{month: sums}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i < 2 {
+			continue // nothing was ahead yet
+		}
+		want := usage.Usage{TenantID: acme.ID, Month: "2030-12", Sums: usage.Sums{Messages: 100, CallMinutes: 1, Tenths: 1000}}
+		if i > 2 {
+			want.Sums = usage.Sums{Messages: 120, CallMinutes: 2, Tenths: 1200}
+		}
+		one, err := counted.Usage(t.Context(), acme.ID, december)
+		if diff := cmp.Diff(want, one); diff != "" || err != nil {
+			t.Errorf("after step %d, %v (-want +got):\n%s", i, err, diff)
+		}
+		many, err := counted.Usages(t.Context(), []identity.TenantID{acme.ID}, december)
+		if diff := cmp.Diff([]usage.Usage{want}, many); diff != "" || err != nil {
+			t.Errorf("of all after step %d, %v (-want +got):\n%s", i, err, diff)
+		}
+		counts, _, err := counted.Counts(t.Context(), acme.ID, december)
+		if diff := cmp.Diff(want, counts.Usage); diff != "" || err != nil {
+			t.Errorf("stats after step %d, %v (-want +got):\n%s", i, err, diff)
+		}
+	}
+	if got, err := counted.Usage(t.Context(), acme.ID, january); err != nil || got.Messages != 4 || got.Cents() != 4 {
+		t.Errorf("when the month has turned: %+v, %v", got, err)
+	}
+}

@@ -21,6 +21,10 @@ func (m Month) Ends() time.Time {
 	return begins.AddDate(0, 1, 0)
 }
 
+// Even reports whether the month is every second one: of two that follow each other
+// one is.
+func (m Month) Even() bool { return m[len(m)-1]%2 == 0 }
+
 // Sums are what a tenant used in a month.
 type Sums struct {
 	Messages    int64
