@@ -28,6 +28,7 @@ var (
 type switchboard struct {
 	full     bool
 	reported *call.Report
+	refused  call.ID
 }
 
 func (s *switchboard) Get(_ context.Context, id identity.TenantID, callID call.ID) (call.Call, error) {
@@ -57,6 +58,11 @@ func (s *switchboard) Renew(context.Context, call.Call, call.Call) error { retur
 
 func (s *switchboard) End(_ context.Context, _ call.Call, r call.Report, _ time.Time) error {
 	s.reported = &r
+	return nil
+}
+
+func (s *switchboard) Refuse(_ context.Context, _ tenant.Tenant, id call.ID, _ time.Time) error {
+	s.refused = id
 	return nil
 }
 
@@ -154,6 +160,7 @@ func TestRenewCall(t *testing.T) {
 		"too long":  {"live", `{"lease_seconds":301}`, nil, 422, `"pointer":"#/lease_seconds"`},
 		"over":      {"over", "", nil, 409, `/docs/problems/call-ended`},
 		"unknown":   {"unknown", "", nil, 404, `there is no call \"unknown\"`},
+		"endless":   {strings.Repeat("x", 1100), "", nil, 404, `there is no call \"xxx`},
 		"suspended": {"live", "", func(t *tenant.Tenant) { t.Status = tenant.Suspended }, 200, `"call_id":"live"`},
 		"deleting":  {"live", "", func(t *tenant.Tenant) { t.Status = tenant.Deleting }, 403, `/docs/problems/tenant-deleting`},
 	} {
@@ -171,15 +178,17 @@ func TestEndCall(t *testing.T) {
 		id, body string
 		status   int
 		reported string
+		refused  call.ID // from then on
 	}{
-		"nothing told":  {"live", "", 204, "<nil> <nil>"},
-		"all told":      {"live", `{"duration_seconds":61,"sentiment_score":-0.5}`, 204, "1m1s -0.5"},
-		"null":          {"live", `{"duration_seconds":null,"sentiment_score":null}`, 204, "<nil> <nil>"},
-		"over":          {"over", `{"duration_seconds":61}`, 204, ""},
-		"unknown":       {"unknown", "", 204, ""},
-		"a long call":   {"live", `{"duration_seconds":604801}`, 422, ""},
-		"a long age":    {"live", `{"duration_seconds":-9223372036854775808}`, 422, ""},
-		"a great score": {"live", `{"sentiment_score":1.01}`, 422, ""},
+		"nothing told":  {"live", "", 204, "<nil> <nil>", ""},
+		"all told":      {"live", `{"duration_seconds":61,"sentiment_score":-0.5}`, 204, "1m1s -0.5", ""},
+		"null":          {"live", `{"duration_seconds":null,"sentiment_score":null}`, 204, "<nil> <nil>", ""},
+		"over":          {"over", `{"duration_seconds":61}`, 204, "", ""},
+		"unknown":       {"unknown", `{"duration_seconds":61}`, 204, "", "unknown"},
+		"no call's id":  {strings.Repeat("x", 1100), "", 204, "", ""},
+		"a long call":   {"live", `{"duration_seconds":604801}`, 422, "", ""},
+		"a long age":    {"live", `{"duration_seconds":-9223372036854775808}`, 422, "", ""},
+		"a great score": {"live", `{"sentiment_score":1.01}`, 422, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &switchboard{}
@@ -195,8 +204,8 @@ func TestEndCall(t *testing.T) {
 				}
 				reported = fmt.Sprint(duration, " ", sentiment)
 			}
-			if got.StatusCode != test.status || reported != test.reported {
-				t.Errorf("got %d %s, and %q was told, want %d and %q", got.StatusCode, got.Body, reported, test.status, test.reported)
+			if got.StatusCode != test.status || reported != test.reported || s.refused != test.refused {
+				t.Errorf("got %d %s, %q was told and %q refused, want %d, %q and %q", got.StatusCode, got.Body, reported, s.refused, test.status, test.reported, test.refused)
 			}
 		})
 	}

@@ -23,8 +23,9 @@ const (
 	defaultLease = 60 * time.Second
 	maxDuration  = 7 * 24 * time.Hour
 
-	// Kept is how long a call that is over is remembered, so that a late start takes
-	// no slot, and a late end still tells of the call once.
+	// Kept is how long a call that is over is remembered, one that ended before it
+	// started too, so that a late start takes no slot, and a late end still tells of
+	// the call once.
 	Kept = 35 * 24 * time.Hour
 )
 
@@ -74,15 +75,24 @@ type Draft struct {
 // faults returns every rule that the draft breaks.
 func (d Draft) faults() fault.Fields {
 	var f fault.Fields
-	switch n := utf8.RuneCountInString(string(d.ID.Value)); {
-	case !d.ID.Set:
+	if d.ID.Set {
+		f = d.ID.Value.faults()
+	} else {
 		f.Add("#/call_id", "is required")
-	case n < 1 || n > maxID:
-		f.Add("#/call_id", "must be 1 to %d characters", maxID)
-	case strings.Contains(string(d.ID.Value), "/") || d.ID.Value == "." || d.ID.Value == "..":
-		f.Add("#/call_id", "must hold no slash, and be neither . nor .., as it is a part of addresses")
 	}
 	return append(f, leaseFaults(d.Lease)...)
+}
+
+// faults returns what keeps a call from having the id.
+func (id ID) faults() fault.Fields {
+	var f fault.Fields
+	switch n := utf8.RuneCountInString(string(id)); {
+	case n < 1 || n > maxID:
+		f.Add("#/call_id", "must be 1 to %d characters", maxID)
+	case strings.Contains(string(id), "/") || id == "." || id == "..":
+		f.Add("#/call_id", "must hold no slash, and be neither . nor .., as it is a part of addresses")
+	}
+	return f
 }
 
 // leaseFaults returns what is wrong with the length of a lease.

@@ -32,6 +32,10 @@ type Store interface {
 	// counts what is told of it. It fails with fault.Conflict if the call is not as
 	// before.
 	End(ctx context.Context, before Call, r Report, at time.Time) error
+	// Refuse notes that a call ended which nobody started, so that it is not started
+	// any more. It fails with fault.Conflict if there is a call with the id, or the
+	// tenant is not as t.
+	Refuse(ctx context.Context, t tenant.Tenant, id ID, at time.Time) error
 }
 
 // ErrKnown says that there is a call with the id already, whatever became of it.
@@ -150,11 +154,14 @@ func (s *Service) again(ctx context.Context, c Call) (Call, error) {
 // call is over, by its lease too.
 func (s *Service) Renew(ctx context.Context, c identity.Caller, tenantID identity.TenantID, id ID, seconds patch.Field[int], unread fault.Fields) (Call, error) {
 	return conflict.Retry(ctx, func() (Call, error) {
-		if err := s.find(ctx, c, tenantID); err != nil {
+		if _, err := s.find(ctx, c, tenantID); err != nil {
 			return Call{}, err
 		}
 		if err := unread.And(leaseFaults(seconds)).Err(); err != nil {
 			return Call{}, err
+		}
+		if id.faults() != nil {
+			return Call{}, NotFound(id)
 		}
 		before, err := s.store.Get(ctx, tenantID, id)
 		if err != nil {
@@ -176,39 +183,48 @@ func (s *Service) Renew(ctx context.Context, c identity.Caller, tenantID identit
 	})
 }
 
-// End ends a call. Nothing happens if it is not known, or was ended before. What
-// is told of one whose lease was over is counted all the same, once.
+// End ends a call. One that was never started can not start from then on: its start
+// may be late. Nothing happens if it was ended before. What is told of one whose
+// lease was over is counted all the same, once.
 func (s *Service) End(ctx context.Context, c identity.Caller, tenantID identity.TenantID, id ID, r Report, unread fault.Fields) error {
-	_, err := conflict.Retry(ctx, func() (Call, error) {
-		if err := s.find(ctx, c, tenantID); err != nil {
-			return Call{}, err
-		}
-		if err := unread.And(r.faults()).Err(); err != nil {
-			return Call{}, err
-		}
-		before, err := s.store.Get(ctx, tenantID, id)
-		if errors.Is(err, fault.NotFound) || err == nil && before.Told {
-			return before, nil
-		}
-		if err != nil {
-			return before, err
-		}
-		if err := s.store.End(ctx, before, r, now()); err != nil {
-			return before, fmt.Errorf("end a call of tenant %s: %w", tenantID, err)
-		}
-		return before, nil
+	_, err := conflict.Retry(ctx, func() (struct{}, error) {
+		return struct{}{}, s.end(ctx, c, tenantID, id, r, unread)
 	})
 	return err
 }
 
-// find fails unless the tenant exists for the caller. What its status is does not
-// matter: a call that goes on may go on, and end.
-func (s *Service) find(ctx context.Context, c identity.Caller, id identity.TenantID) error {
-	t, err := s.tenants.Get(ctx, id)
+func (s *Service) end(ctx context.Context, c identity.Caller, tenantID identity.TenantID, id ID, r Report, unread fault.Fields) error {
+	t, err := s.find(ctx, c, tenantID)
 	if err != nil {
 		return err
 	}
-	return t.AdmitReader(c)
+	if err := unread.And(r.faults()).Err(); err != nil {
+		return err
+	}
+	if id.faults() != nil {
+		return nil // no call has it
+	}
+	before, err := s.store.Get(ctx, tenantID, id)
+	switch {
+	case errors.Is(err, fault.NotFound):
+		err = s.store.Refuse(ctx, t, id, now())
+	case err == nil && !before.Told:
+		err = s.store.End(ctx, before, r, now())
+	}
+	if err != nil {
+		return fmt.Errorf("end a call of tenant %s: %w", tenantID, err)
+	}
+	return nil
+}
+
+// find returns the tenant, if it exists for the caller. What its status is does not
+// matter: a call that goes on may go on, and end.
+func (s *Service) find(ctx context.Context, c identity.Caller, id identity.TenantID) (tenant.Tenant, error) {
+	t, err := s.tenants.Get(ctx, id)
+	if err != nil {
+		return tenant.Tenant{}, err
+	}
+	return t, t.AdmitReader(c)
 }
 
 // now returns the time, to the millisecond.

@@ -300,6 +300,18 @@ func (s *Calls) End(ctx context.Context, before call.Call, r call.Report, at tim
 	})
 }
 
+// Refuse notes that a call ended which nobody started.
+func (s *Calls) Refuse(ctx context.Context, t tenant.Tenant, id call.ID, at time.Time) error {
+	tx := s.begin()
+	tx.put(callItem{
+		key: callKey(t.ID, id), State: call.Ended, StartedAt: at, EndedAt: &at,
+		LeaseUntil: sortable(at), Told: true, ExpiresAt: at.Add(call.Kept).Unix(),
+	}, errMoved)
+	// What is purged is to stay so.
+	tx.check(tenantKey(t.ID), "version = :read", map[string]any{":read": t.Version}, nil, errTenantChanged)
+	return tx.run(ctx)
+}
+
 // List returns a part of the calls of a tenant that hold a slot, newest first. The
 // index that it reads is a little behind. There are at most as many as a tenant
 // may have at once, so all of them are read, to keep the order in which they

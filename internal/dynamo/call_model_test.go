@@ -75,6 +75,10 @@ func newLife(t *testing.T, r *rand.Rand) *life {
 	l.tenant.Status, l.limit, l.monthly = tenant.Active, 3, stepsOfLife
 	l.caller = identity.Caller{Subject: "key", Role: identity.Service}
 	l.service = call.NewService(l.store, oneTenant{l.tenant}, nil)
+	m.items["S"+"TENANT#"+string(l.tenant.ID)+"|STENANT"] = row{
+		"pk": &types.AttributeValueMemberS{Value: "TENANT#" + string(l.tenant.ID)}, "sk": &types.AttributeValueMemberS{Value: "TENANT"},
+		"version": integer(int(l.tenant.Version)),
+	}
 	m.items["S"+"TENANT#"+string(l.tenant.ID)+"|SCOUNTERS"] = row{
 		"pk": &types.AttributeValueMemberS{Value: "TENANT#" + string(l.tenant.ID)}, "sk": &types.AttributeValueMemberS{Value: "COUNTERS"},
 		"status": &types.AttributeValueMemberS{Value: "active"}, "calls_month": &types.AttributeValueMemberS{}, "calls_hour": &types.AttributeValueMemberS{},
@@ -216,7 +220,12 @@ func (l *life) end(id call.ID) {
 	if err != nil && !errors.Is(err, errLost) {
 		l.Errorf("an end: %v", err)
 	}
-	if known := l.calls[id]; known != nil && !known.told {
+	known := l.calls[id]
+	if known == nil {
+		l.calls[id] = &lease{over: true, told: true} // it does not start any more
+		return
+	}
+	if !known.told {
 		known.over, known.told = true, true
 		l.durations++
 		l.told += int64(took.Seconds())

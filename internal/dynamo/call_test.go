@@ -221,6 +221,40 @@ func TestCallsCrowd(t *testing.T) {
 	}
 }
 
+// A call that ended before it started takes no slot, also where the tenant has none
+// left; and nothing comes about in a tenant that changed meanwhile.
+func TestCallsRefused(t *testing.T) {
+	t.Parallel()
+	c := newCallCenter(t, 1, 100)
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	if err := c.calls.Refuse(t.Context(), c.tenant, "late", now); err != nil {
+		t.Fatal(err)
+	}
+	want := call.Call{ID: "late", TenantID: c.tenant.ID, State: call.Ended, StartedAt: now, ExpiresAt: now, Told: true}
+	if diff := cmp.Diff(want, c.get("late")); diff != "" {
+		t.Errorf("the call (-want +got):\n%s", diff)
+	}
+	if err := c.calls.Refuse(t.Context(), c.tenant, "late", now); !errors.Is(err, fault.Conflict) {
+		t.Errorf("again: got %v, want a conflict", err)
+	}
+	for _, id := range []string{"late", "first", "late"} {
+		if err := c.take(id, now); errors.Is(err, call.ErrKnown) != (id == "late") || id == "first" && err != nil {
+			t.Errorf("a start of %s: %v", id, err)
+		}
+	}
+	if err := c.calls.Refuse(t.Context(), c.tenant, "first", now); !errors.Is(err, fault.Conflict) || c.get("first").State != call.Live {
+		t.Errorf("of one that started meanwhile: got %v, want a conflict", err)
+	}
+	counts, days := c.counts(now)
+	if counts.ActiveCalls != 1 || counts.Calls != 1 || len(days) != 1 || days[0].Calls != 1 || days[0].Durations != 0 {
+		t.Errorf("counted are %+v, %+v", counts, days)
+	}
+	change(t, c.tenants, c.tenant, func(t *tenant.Tenant) { t.Status = tenant.Suspended })
+	if err := c.calls.Refuse(t.Context(), c.tenant, "other", now); !errors.Is(err, fault.Conflict) {
+		t.Errorf("of a tenant that changed: got %v, want a conflict", err)
+	}
+}
+
 // The list keeps its order whatever is renewed, and leaves out what is over.
 func TestCallsList(t *testing.T) {
 	t.Parallel()

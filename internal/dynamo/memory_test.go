@@ -134,8 +134,12 @@ func (m *memory) write(w types.TransactWriteItem) (string, row, bool) {
 		before := m.items[key]
 		ok := holds(before, aws.ToString(w.Update.ConditionExpression), w.Update.ExpressionAttributeNames, w.Update.ExpressionAttributeValues)
 		return key, updated(before, w.Update), ok
+	case w.ConditionCheck != nil:
+		key := itemKey(w.ConditionCheck.Key)
+		before := m.items[key]
+		return key, before, holds(before, *w.ConditionCheck.ConditionExpression, w.ConditionCheck.ExpressionAttributeNames, w.ConditionCheck.ExpressionAttributeValues)
 	}
-	panic("a write that is neither Put nor Update")
+	panic("a write that is none of Put, Update and ConditionCheck")
 }
 
 // holds reports whether a condition, of comparisons joined by AND or by OR, holds

@@ -69,6 +69,8 @@ func TestCalls(t *testing.T) {
 	edge.do("POST", path+"/a@1/end", map[string]any{"duration_seconds": 30}).must(204)
 	edge.do("POST", path+"/a@1/end", map[string]any{"duration_seconds": 1000}).must(204)
 	edge.do("POST", path+"/b/end", map[string]any{"duration_seconds": 60, "sentiment_score": -0.25}).must(204)
+	edge.do("POST", path+"/nobody/end", map[string]any{"duration_seconds": 1000}).must(204)
+	edge.do("POST", path, map[string]any{"call_id": "nobody"}).problem(409, "call-ended")
 	edge.do("POST", path+"/nobody/end", nil).must(204)
 
 	stats := owner.do("GET", "/tenants/"+id+"/stats", nil).must(200)
