@@ -18,7 +18,7 @@ func main() { boot.Event(wire) }
 func wire(cfg aws.Config, env *boot.Env) func(context.Context, authorizer.Request) (authorizer.Answer, error) {
 	table := dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME"))
 	audience := token.Audience{Issuer: env.String("ISSUER"), ClientID: env.String("CLIENT_ID")}
-	keys := token.NewKeys(env.String("JWKS_URL"))
+	keys := token.NewKeys(cfg.HTTPClient, env.String("JWKS_URL"))
 	return authorizer.New(authorizer.Stores{
 		Tokens:         token.NewVerifier(audience, keys),
 		Users:          dynamo.NewUsers(table),

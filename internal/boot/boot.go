@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -52,7 +53,7 @@ func Event[In, Out any](wire func(aws.Config, *Env) func(context.Context, In) (O
 func run(wire func(aws.Config, *Env) lambda.Handler) {
 	slog.SetDefault(slog.New(requestLog{lambdacontext.NewLogger().Handler()}))
 	env := new(Env)
-	handle := wire(env.config(), env)
+	handle := wire(env.config(env.client(env.Optional("AWS_CA_BUNDLE"))), env)
 	if err := env.Err(); err != nil {
 		slog.Error("cannot start", "error", err)
 		os.Exit(1)
@@ -177,7 +178,7 @@ func Retryer() aws.Retryer {
 // config makes the configuration of AWS clients from the variables that Lambda
 // sets. It reads no file and asks no service, unlike the SDK's own loader, and
 // links none of the services that the loader asks.
-func (e *Env) config() aws.Config {
+func (e *Env) config(client aws.HTTPClient) aws.Config {
 	credentials := aws.Credentials{
 		AccessKeyID:     e.String("AWS_ACCESS_KEY_ID"),
 		SecretAccessKey: e.String("AWS_SECRET_ACCESS_KEY"),
@@ -189,11 +190,22 @@ func (e *Env) config() aws.Config {
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return credentials, nil
 		}),
-		HTTPClient: awshttp.NewBuildableClient().WithTimeout(callTimeout),
+		HTTPClient: client,
 		Retryer:    Retryer,
 	}
 	if endpoint := os.Getenv("AWS_ENDPOINT_URL"); endpoint != "" {
 		cfg.BaseEndpoint = &endpoint
 	}
 	return cfg
+}
+
+// client returns the HTTP client that all clients of AWS share, and so their
+// connections: of one that is not frozen, each would make a copy. It believes the
+// authorities in the file bundle, or those of Amazon if that is empty.
+func (e *Env) client(bundle string) aws.HTTPClient {
+	authorities, err := authorities(bundle)
+	e.Check(err)
+	return awshttp.NewBuildableClient().WithTimeout(callTimeout).WithTransportOptions(func(t *http.Transport) {
+		t.TLSClientConfig.RootCAs = authorities
+	}).Freeze()
 }

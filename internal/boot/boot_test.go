@@ -51,7 +51,7 @@ func TestEnvFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			setenv(t, test.variables)
 			env := new(Env)
-			env.config()
+			env.config(nil)
 			env.String("TABLE_NAME")
 			env.Bool("AUTO_CONFIRM")
 			env.Seconds("GRACE")
@@ -87,7 +87,7 @@ func TestConfig(t *testing.T) {
 	variables := map[string]string{"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "session"}
 	setenv(t, variables)
 	env := new(Env)
-	cfg := env.config()
+	cfg := env.config(nil)
 	if err := env.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestConfig(t *testing.T) {
 		}
 	}
 	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
-	if cfg := env.config(); cfg.BaseEndpoint == nil || *cfg.BaseEndpoint != "http://127.0.0.1:4566" {
+	if cfg := env.config(nil); cfg.BaseEndpoint == nil || *cfg.BaseEndpoint != "http://127.0.0.1:4566" {
 		t.Errorf("the endpoint is %v", cfg.BaseEndpoint)
 	}
 }

@@ -30,10 +30,15 @@ const (
 // errNoKey says that the pool has no key of that name.
 var errNoKey = errors.New("no such key")
 
+// A Client sends requests.
+type Client interface {
+	Do(r *http.Request) (*http.Response, error)
+}
+
 // Keys are the public keys of a user pool. They are read when they are first
 // used, and kept for a while.
 type Keys struct {
-	client *http.Client
+	client Client
 	url    string
 
 	mu      sync.Mutex
@@ -43,10 +48,8 @@ type Keys struct {
 	err     error // of the last try
 }
 
-// NewKeys returns the keys of the JSON Web Key Set at url.
-func NewKeys(url string) *Keys {
-	return &Keys{client: &http.Client{Timeout: readTimeout}, url: url}
-}
+// NewKeys returns the keys of the JSON Web Key Set at url, which client reads.
+func NewKeys(client Client, url string) *Keys { return &Keys{client: client, url: url} }
 
 // get returns the key with an ID. It fails with errNoKey if the pool has none
 // such. While the keys cannot be read again it trusts those that it has.
@@ -88,6 +91,8 @@ type jwk struct {
 }
 
 func (k *Keys) read(ctx context.Context) (map[string]*rsa.PublicKey, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil)
 	if err != nil {
 		return nil, fmt.Errorf("keys of the user pool: %w", err)

@@ -31,7 +31,7 @@ func publish(t *testing.T, keys ...string) *token.Keys {
 		_, _ = fmt.Fprintf(w, `{"keys":[%s]}`, strings.Join(keys, ",")) // a client that left has failed its test
 	}))
 	t.Cleanup(server.Close)
-	return token.NewKeys(server.URL)
+	return token.NewKeys(server.Client(), server.URL)
 }
 
 func newKey(t *testing.T, bits int) *rsa.PrivateKey {

@@ -163,13 +163,13 @@ func variables(t *testing.T, r *Resource) map[string]bool {
 
 // variablesRead returns the names of the variables that the function in dir
 // reads: those that it asks env for, and those that the function of package
-// boot does that starts it.
+// boot does that starts it, or the one below that starts all.
 func variablesRead(t *testing.T, dir string) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
 	for _, f := range parse(t, dir) {
 		collect(f, names)
-		for _, starter := range called(f, "boot") {
+		for _, starter := range append(called(f, "boot"), "run") {
 			collect(declaration(t, "internal/boot", starter), names)
 		}
 	}
