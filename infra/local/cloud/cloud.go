@@ -18,6 +18,7 @@ import (
 
 	"github.com/tenantry/tenantry/infra/local/cloud/awsjson"
 	"github.com/tenantry/tenantry/infra/local/cloud/cognito"
+	"github.com/tenantry/tenantry/infra/local/cloud/iam"
 	"github.com/tenantry/tenantry/infra/local/schedule"
 )
 
@@ -30,8 +31,13 @@ type Options struct {
 	// FireSchedule runs a schedule's function now. It fails with
 	// schedule.ErrNotFound for a name that no schedule has.
 	FireSchedule func(ctx context.Context, name string) (payload []byte, functionError string, err error)
-	MailDir      string // where a file for each mail goes; empty for none
-	Strict       bool   // be as unkind as AWS where the engines are not
+	// Refused hears of each call that its caller's role does not allow; it may be
+	// nil. It is called from several goroutines at once.
+	Refused   func(Refusal)
+	Usage     *iam.Usage // gets what the roles needed; nil for none
+	AccountID string     // 123456789012
+	MailDir   string     // where a file for each mail goes; empty for none
+	Strict    bool       // be as unkind as AWS where the engines are not
 }
 
 // An Endpoint answers the APIs of AWS, and /_local/mail and
@@ -41,6 +47,7 @@ type Endpoint struct {
 	services     map[string]http.Handler
 	moto         http.Handler
 	cognito      *cognito.Front
+	*authority
 	observer
 }
 
@@ -65,6 +72,7 @@ func New(o Options) *Endpoint {
 		fireSchedule: o.FireSchedule,
 		moto:         moto,
 		cognito:      front,
+		authority:    newAuthority(o),
 		services: map[string]http.Handler{
 			"dynamodb":       o.DynamoDB,
 			"lambda":         o.Lambda,
@@ -114,7 +122,11 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	call := Call{operationOf(r, body), body}
+	call := Call{Operation: operationOf(r, body), Body: body}
+	if call.Caller, err = e.authorize(r, call); err != nil {
+		awsjson.WriteError(w, err)
+		return
+	}
 	service := e.services[call.Service]
 	if service == nil {
 		service = e.moto

@@ -21,7 +21,8 @@ type Operation struct {
 // A Call is a request that came to the endpoint.
 type Call struct {
 	Operation
-	Body []byte
+	Body   []byte
+	Caller string // the name of the function or the state machine; empty for the administrator
 }
 
 // An Effect says how far a call gets.

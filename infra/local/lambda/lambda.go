@@ -40,13 +40,15 @@ const (
 
 // A Function is a compiled binary and what Lambda would know of it.
 type Function struct {
-	Name     string            // the deployed name, by which it is invoked
-	Dir      string            // its directory under functions/, for messages
-	Binary   string            // the path of the executable
-	Env      map[string]string // its own variables, beside those that every function gets
-	Timeout  time.Duration     // 0 means 3 s, as on AWS
-	MemoryMB int               // 0 means 128, as on AWS; it is told, not enforced
-	LogFile  string            // where its output goes, emptied by Register; "" discards it
+	Name            string            // the deployed name, by which it is invoked
+	Dir             string            // its directory under functions/, for messages
+	Binary          string            // the path of the executable
+	Env             map[string]string // its own variables, beside those that every function gets
+	AccessKeyID     string            // what it signs its requests with: local
+	SecretAccessKey string            // local
+	Timeout         time.Duration     // 0 means 3 s, as on AWS
+	MemoryMB        int               // 0 means 128, as on AWS; it is told, not enforced
+	LogFile         string            // where its output goes, emptied by Register; "" discards it
 }
 
 // A Result is how an invocation ended.
@@ -177,8 +179,8 @@ func (r *Runtime) Register(f Function) error {
 func (r *Runtime) environment(f Function) []string {
 	vars := map[string]string{
 		"AWS_REGION":                      r.o.Region,
-		"AWS_ACCESS_KEY_ID":               "local",
-		"AWS_SECRET_ACCESS_KEY":           "local",
+		"AWS_ACCESS_KEY_ID":               cmp.Or(f.AccessKeyID, "local"),
+		"AWS_SECRET_ACCESS_KEY":           cmp.Or(f.SecretAccessKey, "local"),
 		"AWS_LAMBDA_FUNCTION_NAME":        f.Name,
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(f.MemoryMB),
 		"AWS_LAMBDA_LOG_FORMAT":           "JSON",

@@ -293,7 +293,7 @@ func TestCheck(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	t.Setenv("OF_THE_PARENT", "secret")
 	r := start(t, lambda.Options{Env: map[string]string{"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}},
-		lambda.Function{Env: map[string]string{"TABLE_NAME": "table"}, MemoryMB: 256})
+		lambda.Function{Env: map[string]string{"TABLE_NAME": "table"}, AccessKeyID: "of-its-own", SecretAccessKey: "secret-of-its-own", MemoryMB: 256})
 	var got []string
 	for line := range strings.Lines(invoke(t, r, "probe", `{"do":"environment"}`).Text) {
 		line = strings.TrimSpace(line)
@@ -308,14 +308,14 @@ func TestEnvironment(t *testing.T) {
 		}
 	}
 	want := []string{
-		"AWS_ACCESS_KEY_ID=local",
+		"AWS_ACCESS_KEY_ID=of-its-own",
 		"AWS_ENDPOINT_URL=http://127.0.0.1:1",
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256",
 		"AWS_LAMBDA_FUNCTION_NAME=probe",
 		"AWS_LAMBDA_LOG_FORMAT=JSON",
 		"AWS_LAMBDA_LOG_LEVEL=INFO",
 		"AWS_REGION=us-east-1",
-		"AWS_SECRET_ACCESS_KEY=local",
+		"AWS_SECRET_ACCESS_KEY=secret-of-its-own",
 		"TABLE_NAME=table",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
+	"github.com/tenantry/tenantry/infra/local/cloud"
+	"github.com/tenantry/tenantry/infra/local/cloud/iam"
 	"github.com/tenantry/tenantry/infra/local/gateway"
 	"github.com/tenantry/tenantry/infra/local/lambda"
 	"github.com/tenantry/tenantry/infra/local/schedule"
@@ -43,9 +45,6 @@ func creators() map[string]creator {
 		"AWS::ApiGatewayV2::DomainName": (*deployment).domain,
 		"AWS::CloudWatch::Alarm":        (*deployment).nothing,
 		"AWS::CloudWatch::Dashboard":    (*deployment).nothing,
-		"AWS::IAM::ManagedPolicy":       (*deployment).nothing,
-		"AWS::IAM::Policy":              (*deployment).nothing,
-		"AWS::IAM::Role":                (*deployment).nothing,
 		"AWS::Lambda::Permission":       (*deployment).nothing,
 		"AWS::Logs::LogGroup":           (*deployment).nothing,
 		"AWS::Route53::RecordSet":       (*deployment).nothing,
@@ -73,6 +72,7 @@ type deployment struct {
 	dir     string // of the compiled functions
 	logs    func(function string) string
 	runtime *lambda.Runtime
+	cloud   *cloud.Endpoint
 
 	dynamodb *dynamodb.Client
 	cognito  *cognitoidentityprovider.Client
@@ -91,6 +91,7 @@ func (s *Stack) newDeployment() *deployment {
 		dir:      s.options.Bin,
 		logs:     s.logPath,
 		runtime:  s.runtime,
+		cloud:    s.endpoint,
 		dynamodb: dynamodb.NewFromConfig(cfg),
 		cognito:  cognitoidentityprovider.NewFromConfig(cfg),
 		secrets:  secretsmanager.NewFromConfig(cfg),
@@ -170,21 +171,46 @@ func (d *deployment) domain(ctx context.Context, i *template.Instance, r *templa
 	return a, err
 }
 
-// function hands a function to the runtime, and keeps its schedules.
+// policies reads the statements of the policies of r.
+func policies(i *template.Instance, r *template.Resource) ([]iam.Statement, error) {
+	declared, err := i.Statements(r)
+	if err != nil {
+		return nil, err
+	}
+	var all []iam.Statement
+	for _, s := range declared {
+		statement, err := iam.Parse(s.ID, s.Value)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", s.Line, err)
+		}
+		all = append(all, statement)
+	}
+	return all, nil
+}
+
+// function hands a function to the runtime, with a role of its own, and keeps its
+// schedules.
 func (d *deployment) function(_ context.Context, i *template.Instance, r *template.Resource) (template.Attributes, error) {
 	f, err := i.Function(r)
 	if err != nil {
 		return template.Attributes{}, err
 	}
+	statements, err := policies(i, r)
+	if err != nil {
+		return template.Attributes{}, err
+	}
+	credential := d.cloud.GrantFunction(f.Name, statements)
 	dir := filepath.Base(f.Dir)
 	err = d.runtime.Register(lambda.Function{
-		Name:     f.Name,
-		Dir:      dir,
-		Binary:   filepath.Join(d.dir, dir),
-		Env:      f.Environment,
-		Timeout:  f.Timeout,
-		MemoryMB: f.MemoryMB,
-		LogFile:  d.logs(dir),
+		Name:            f.Name,
+		Dir:             dir,
+		Binary:          filepath.Join(d.dir, dir),
+		Env:             f.Environment,
+		AccessKeyID:     credential.AccessKeyID,
+		SecretAccessKey: credential.SecretAccessKey,
+		Timeout:         f.Timeout,
+		MemoryMB:        f.MemoryMB,
+		LogFile:         d.logs(dir),
 	})
 	if err != nil {
 		return template.Attributes{}, err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
@@ -177,10 +179,22 @@ func (d *deployment) generate(ctx context.Context, g *generator) (string, error)
 	return string(text), err
 }
 
-// stateMachine creates an AWS::Serverless::StateMachine.
+// functionARN is how a definition names a function.
+var functionARN = regexp.MustCompile(`arn:aws:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]+`)
+
+// stateMachine creates an AWS::Serverless::StateMachine, with a role of its own.
 func (d *deployment) stateMachine(ctx context.Context, i *template.Instance, r *template.Resource) (template.Attributes, error) {
 	m, err := i.StateMachine(r)
 	if err != nil {
+		return template.Attributes{}, err
+	}
+	statements, err := policies(i, r)
+	if err != nil {
+		return template.Attributes{}, err
+	}
+	functions := functionARN.FindAllString(m.Definition, -1)
+	slices.Sort(functions)
+	if err := d.cloud.GrantStateMachine(m.Name, statements, slices.Compact(functions)); err != nil {
 		return template.Attributes{}, err
 	}
 	out, err := d.sfn.CreateStateMachine(ctx, &sfn.CreateStateMachineInput{

@@ -24,6 +24,7 @@ import (
 
 	"github.com/tenantry/tenantry/infra/local/cloud"
 	"github.com/tenantry/tenantry/infra/local/cloud/dynamodb"
+	"github.com/tenantry/tenantry/infra/local/cloud/iam"
 	"github.com/tenantry/tenantry/infra/local/engines"
 	"github.com/tenantry/tenantry/infra/local/gateway"
 	"github.com/tenantry/tenantry/infra/local/lambda"
@@ -49,7 +50,8 @@ type Options struct {
 	AWSPort    int               // of the AWS endpoint
 	Parameters map[string]string // of the stack
 	Strict     bool              // the AWS endpoint is as unkind as AWS
-	Out        io.Writer         // progress, a line for each step that may take long; nil for none
+	Usage      *iam.Usage        // gets what functions and state machines needed of their policies; nil for none
+	Out        io.Writer         // progress, a line for each step that may take long, and for each call that policies do not allow; nil for none
 }
 
 // An Info tells clients where a running stack is. It is the content of
@@ -211,6 +213,9 @@ func (s *Stack) startCloud(ctx context.Context, l net.Listener) error {
 		Lambda:       s.runtime,
 		Invoke:       s.invokeTrigger,
 		FireSchedule: s.fireSchedule,
+		Refused:      s.refused,
+		Usage:        s.options.Usage,
+		AccountID:    accountID,
 		MailDir:      filepath.Join(s.options.Data, mailDir),
 		Strict:       s.options.Strict,
 	})
@@ -290,6 +295,12 @@ func (s *Stack) fireSchedule(ctx context.Context, name string) (payload []byte, 
 	}
 	r, err := scheduler.Fire(ctx, name)
 	return r.Payload, r.FunctionError, err
+}
+
+// refused tells of a call that the caller's policies do not allow.
+func (s *Stack) refused(r cloud.Refusal) {
+	s.log.Error("the policies of the caller do not allow the call", "caller", r.Caller, "action", r.Action, "resource", r.Resource)
+	_, _ = fmt.Fprintf(s.options.Out, "refused: %s may not %s on %s\n", r.Caller, r.Action, r.Resource)
 }
 
 // closeSchedules ends the schedules, if there are any yet.

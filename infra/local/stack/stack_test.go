@@ -122,6 +122,12 @@ func get(t *testing.T, url, authorization string) (int, string) {
 func TestStack(t *testing.T) {
 	o := options(t)
 	o.Parameters = map[string]string{"Greeting": "goodbye"}
+	progress, err := os.Create(filepath.Join(t.TempDir(), "progress"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer progress.Close() //nolint:errcheck // a file of the test's
+	o.Out = progress
 	leave(t, o.Data, "tenantry.lock", "stack.json", "logs/old.log", "mail/old.json", "notes")
 	s := start(t, o)
 
@@ -137,6 +143,7 @@ func TestStack(t *testing.T) {
 	t.Run("accounts", func(t *testing.T) { checkAccounts(t, s) })
 	t.Run("secrets", func(t *testing.T) { checkSecrets(t, s) })
 	t.Run("state machine", func(t *testing.T) { checkStateMachine(t, s) })
+	t.Run("policies", func(t *testing.T) { checkPolicies(t, s, progress.Name()) })
 	t.Run("schedule", func(t *testing.T) {
 		r, err := s.Schedules().Fire(t.Context(), "ThingGetHourly")
 		if err != nil || r.FunctionError != "" || !strings.Contains(string(r.Payload), "goodbye") {
@@ -271,9 +278,31 @@ func checkSecrets(t *testing.T, s *stack.Stack) {
 }
 
 func checkStateMachine(t *testing.T, s *stack.Stack) {
+	out := execute(t, s, "MachineArn")
+	if out.Status != sfntypes.ExecutionStatusSucceeded || !strings.Contains(*out.Output, "goodbye") {
+		t.Errorf("got %s, %s", out.Status, aws.ToString(out.Output))
+	}
+}
+
+// checkPolicies has a state machine call a function that it may not call.
+func checkPolicies(t *testing.T, s *stack.Stack, progress string) {
+	out := execute(t, s, "PowerlessArn")
+	if out.Status != sfntypes.ExecutionStatusFailed || !strings.Contains(aws.ToString(out.Cause), "is not authorized to perform: lambda:InvokeFunction") {
+		t.Errorf("got %s, %s", out.Status, aws.ToString(out.Cause))
+	}
+	written, err := os.ReadFile(progress) //nolint:gosec // a file of the test's
+	want := "refused: tenantry-local-Powerless may not lambda:InvokeFunction on arn:aws:lambda:us-east-1:123456789012:function:tenantry-local-Authorizer\n"
+	if err != nil || !strings.Contains(string(written), want) {
+		t.Errorf("progress is %q, %v, want %q in it", written, err, want)
+	}
+}
+
+// execute runs the state machine of an output.
+func execute(t *testing.T, s *stack.Stack, output string) *sfn.DescribeExecutionOutput {
+	t.Helper()
 	client := sfn.NewFromConfig(config(s))
 	execution, err := client.StartExecution(t.Context(), &sfn.StartExecutionInput{
-		StateMachineArn: new(s.Outputs()["MachineArn"]), Name: new("first"), Input: new("{}"),
+		StateMachineArn: new(s.Outputs()[output]), Name: new("first"), Input: new("{}"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -283,13 +312,9 @@ func checkStateMachine(t *testing.T, s *stack.Stack) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if out.Status == sfntypes.ExecutionStatusRunning {
-			continue
+		if out.Status != sfntypes.ExecutionStatusRunning {
+			return out
 		}
-		if out.Status != sfntypes.ExecutionStatusSucceeded || !strings.Contains(*out.Output, "goodbye") {
-			t.Errorf("got %s, %s", out.Status, aws.ToString(out.Output))
-		}
-		return
 	}
 }
 

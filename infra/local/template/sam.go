@@ -38,7 +38,7 @@ func (i *Instance) Function(r *Resource) (Function, error) {
 		MemorySize, Timeout            int
 		Environment                    struct{ Variables map[string]string }
 
-		Description, Events, Policies, Role, Architectures, Tracing  Unread
+		Description, Events, Policies, Architectures, Tracing        Unread
 		LoggingConfig, Tags, ReservedConcurrentExecutions, VpcConfig Unread
 		EventInvokeConfig, DeadLetterQueue                           Unread
 	}{FunctionName: i.Name + "-" + r.ID, MemorySize: 128, Timeout: 3}
@@ -387,7 +387,7 @@ func (i *Instance) StateMachine(r *Resource) (StateMachine, error) {
 		DefinitionURI string            `cfn:"DefinitionUri"`
 		Substitutions map[string]string `cfn:"DefinitionSubstitutions"`
 
-		Policies, Role, Logging, Tracing, Tags Unread
+		Policies, Logging, Tracing, Tags Unread
 	}{Name: i.Name + "-" + r.ID, Type: "STANDARD"}
 	if err := i.Properties(r, &p); err != nil {
 		return StateMachine{}, err

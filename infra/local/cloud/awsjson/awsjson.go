@@ -153,14 +153,29 @@ func Authorization(region, service string) string {
 // Scope returns region and service of the credential that signed a request, or
 // empty strings where it is not signed.
 func Scope(h http.Header) (region, service string) {
-	_, rest, ok := strings.Cut(h.Get("Authorization"), "Credential=")
-	if !ok {
-		return "", ""
-	}
-	credential, _, _ := strings.Cut(rest, ",")
-	parts := strings.Split(strings.TrimSpace(credential), "/")
+	parts := credential(h)
 	if len(parts) < 5 {
 		return "", ""
 	}
 	return parts[len(parts)-3], parts[len(parts)-2]
+}
+
+// KeyID returns the access key that signed a request, or an empty string where it
+// is not signed.
+func KeyID(h http.Header) string {
+	parts := credential(h)
+	if len(parts) < 5 {
+		return ""
+	}
+	return strings.Join(parts[:len(parts)-4], "/")
+}
+
+// credential returns the parts of the credential that signed a request.
+func credential(h http.Header) []string {
+	_, rest, ok := strings.Cut(h.Get("Authorization"), "Credential=")
+	if !ok {
+		return nil
+	}
+	credential, _, _ := strings.Cut(rest, ",")
+	return strings.Split(strings.TrimSpace(credential), "/")
 }

@@ -11,17 +11,21 @@ import (
 )
 
 func TestScope(t *testing.T) {
-	for name, test := range map[string]struct{ header, region, service string }{
-		"signed":           {"AWS4-HMAC-SHA256 Credential=AKIA/20260101/eu-west-1/states/aws4_request, SignedHeaders=host, Signature=0", "eu-west-1", "states"},
-		"by ourselves":     {awsjson.Authorization("us-east-1", "kms"), "us-east-1", "kms"},
-		"a key with slash": {"AWS4-HMAC-SHA256 Credential=a/b/20260101/us-east-1/sts/aws4_request,SignedHeaders=host", "us-east-1", "sts"},
-		"not signed":       {"", "", ""},
-		"another scheme":   {"Bearer abc", "", ""},
-		"too short":        {"AWS4-HMAC-SHA256 Credential=AKIA", "", ""},
+	for name, test := range map[string]struct{ header, key, region, service string }{
+		"signed":           {"AWS4-HMAC-SHA256 Credential=AKIA/20260101/eu-west-1/states/aws4_request, SignedHeaders=host, Signature=0", "AKIA", "eu-west-1", "states"},
+		"by ourselves":     {awsjson.Authorization("us-east-1", "kms"), "local", "us-east-1", "kms"},
+		"a key with slash": {"AWS4-HMAC-SHA256 Credential=a/b/20260101/us-east-1/sts/aws4_request,SignedHeaders=host", "a/b", "us-east-1", "sts"},
+		"not signed":       {"", "", "", ""},
+		"another scheme":   {"Bearer abc", "", "", ""},
+		"too short":        {"AWS4-HMAC-SHA256 Credential=AKIA", "", "", ""},
 	} {
-		region, service := awsjson.Scope(http.Header{"Authorization": {test.header}})
+		h := http.Header{"Authorization": {test.header}}
+		region, service := awsjson.Scope(h)
 		if region != test.region || service != test.service {
 			t.Errorf("%s: got %q and %q, want %q and %q", name, region, service, test.region, test.service)
+		}
+		if key := awsjson.KeyID(h); key != test.key {
+			t.Errorf("%s: got key %q, want %q", name, key, test.key)
 		}
 	}
 }
