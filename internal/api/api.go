@@ -76,7 +76,7 @@ func (s *Server) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	ctx = context.WithValue(ctx, requestIDKey{}, r.ID)
 	var resp *Response
 	if err == nil {
-		resp, err = s.answer(ctx, r)
+		resp, err = s.answerInTime(ctx, r)
 	}
 	if err != nil {
 		resp = problem(err, r)
@@ -95,6 +95,30 @@ type requestIDKey struct{}
 func RequestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey{}).(string)
 	return id
+}
+
+// An answer is given up this long before Lambda would end the function, so that
+// there is a problem document and a line in the log where a service hangs.
+const (
+	reserve    = 500 * time.Millisecond
+	retryAfter = 5 * time.Second
+)
+
+// answerInTime is answer, and fails with fault.Unavailable when the time is over.
+func (s *Server) answerInTime(ctx context.Context, r *Request) (*Response, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
+		defer cancel()
+	}
+	resp, err := s.answer(ctx, r)
+	if err != nil && ctx.Err() != nil && fault.KindOf(err) == "" {
+		return nil, &fault.Error{
+			Kind: fault.Unavailable, RetryAfter: retryAfter, Err: err,
+			Detail: "a service that is needed does not answer; what was asked for may have happened all the same",
+		}
+	}
+	return resp, err
 }
 
 // answer does what an operation declares of itself, and calls its handler.

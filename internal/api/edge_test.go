@@ -300,6 +300,36 @@ func TestServeHidesInternalErrors(t *testing.T) {
 	}
 }
 
+// Where a service hangs, there is an answer before Lambda ends the function, whatever
+// the error says by then; a failure with a kind stays what it is.
+func TestServeAnswersInTime(t *testing.T) {
+	const late = `{"type":"/docs/problems/unavailable","title":"The answer would take too long","status":503,` +
+		`"detail":"a service that is needed does not answer; what was asked for may have happened all the same","instance":"/echo","request_id":"R1"}`
+	for name, test := range map[string]struct {
+		left time.Duration // of the function's time
+		err  error
+		want int
+	}{
+		"time is over":             {reserve, errors.New("canceled"), 503},
+		"time is over, for a kind": {reserve, fault.New(fault.NotFound, "no such thing"), 404},
+		"time is over, and done":   {reserve, nil, 200},
+		"time is left":             {time.Hour, errors.New("refused"), 500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), test.left)
+			defer cancel()
+			handle := func(ctx context.Context, _ *Request) (*Response, error) { return OK("done"), test.err }
+			got := serveIn(ctx, t, Operation{Allow: identity.Public(), Handle: handle}, sent{path: "/echo"})
+			if got.StatusCode != test.want {
+				t.Errorf("got %d %s, want %d", got.StatusCode, got.Body, test.want)
+			}
+			if test.want == 503 && (got.Body != late || got.Headers["retry-after"] != "5") {
+				t.Errorf("got %s, to be tried after %q", got.Body, got.Headers["retry-after"])
+			}
+		})
+	}
+}
+
 // A log line holds neither bodies nor tokens nor queries.
 func TestServeLogsNoSecrets(t *testing.T) {
 	var log bytes.Buffer

@@ -219,7 +219,7 @@ func encodePage[T, V any](entries []page.Entry[T], view func(T) V) (string, int,
 	var b strings.Builder
 	b.WriteByte('[')
 	for i, entry := range entries {
-		text, err := json.Marshal(view(entry.Value))
+		text, err := json.Marshal(view(entry.Value), json.Deterministic(true))
 		if err != nil {
 			return "", 0, fmt.Errorf("encode a list: %w", err)
 		}

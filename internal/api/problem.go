@@ -56,6 +56,7 @@ var reports = map[fault.Kind]report{
 	fault.Stale:               {http.StatusPreconditionFailed, "The version is not the present one"},
 	fault.QuotaExceeded:       {http.StatusTooManyRequests, "A limit is reached"},
 	fault.TooManyRequests:     {http.StatusTooManyRequests, "Too many requests"},
+	fault.Unavailable:         {http.StatusServiceUnavailable, "The answer would take too long"},
 }
 
 // internal is how an error without a kind is told.

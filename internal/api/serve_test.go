@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/base64"
 	"maps"
 	"testing"
@@ -23,6 +24,12 @@ type sent struct {
 // serve answers a request as the function of op does.
 func serve(t *testing.T, op Operation, s sent) envelope {
 	t.Helper()
+	return serveIn(t.Context(), t, op, s)
+}
+
+// serveIn is serve, in a context.
+func serveIn(ctx context.Context, t *testing.T, op Operation, s sent) envelope {
+	t.Helper()
 	e := event{RawPath: s.path, RawQueryString: s.query, PathParameters: s.params, Body: s.body}
 	if s.base64 {
 		e.Body, e.IsBase64Encoded = base64.StdEncoding.EncodeToString([]byte(s.body)), true
@@ -39,7 +46,7 @@ func serve(t *testing.T, op Operation, s sent) envelope {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := Serve(op, "Test").Invoke(t.Context(), payload)
+	answer, err := Serve(op, "Test").Invoke(ctx, payload)
 	if err != nil {
 		t.Fatal(err)
 	}

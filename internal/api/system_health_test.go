@@ -34,7 +34,7 @@ func (c *clinic) Refresh(context.Context) error {
 	at := time.Date(2026, 11, 25, 1, 0, len(c.reports), 0, time.UTC)
 	c.reports = append(c.reports, health.Report{
 		Status: health.Down, CheckedAt: at, Stuck: 1, ExpiredLeases: 3, LastSweepAt: &at,
-		Tenants:    map[tenant.Status]int64{tenant.Active: 2}, //nolint:exhaustive // one is enough
+		Tenants:    map[tenant.Status]int64{tenant.Suspended: 4, tenant.Failed: 3, tenant.Active: 2, tenant.Deleting: 1}, //nolint:exhaustive // some are enough
 		Components: []health.Component{{Name: "dynamodb", Kind: health.DynamoDB, Status: health.Down, Latency: 1234567 * time.Nanosecond, Error: "refused"}},
 	})
 	return nil
@@ -51,7 +51,7 @@ func (c *clinic) History(_ context.Context, w page.Window) (page.Page[health.Rep
 // shownReport is what clients see of one.
 func shownReport(second string) string {
 	return `{"status":"down","checked_at":"2026-11-25T01:00:0` + second + `.000Z","components":[{"name":"dynamodb","kind":"dynamodb","status":"down",` +
-		`"latency_ms":1.23,"version":null,"error":"refused"}],"integrations":[],"tenants":{"active":2},"stuck_operations":1,"expired_leases":3,` +
+		`"latency_ms":1.23,"version":null,"error":"refused"}],"integrations":[],"tenants":{"active":2,"deleting":1,"failed":3,"suspended":4},"stuck_operations":1,"expired_leases":3,` +
 		`"last_sweep_at":"2026-11-25T01:00:0` + second + `.000Z"}`
 }
 

@@ -60,6 +60,8 @@ const (
 
 	QuotaExceeded   Kind = "quota-exceeded"
 	TooManyRequests Kind = "too-many-requests"
+
+	Unavailable Kind = "unavailable" // what is needed for an answer does not answer
 )
 
 func (k Kind) Error() string { return string(k) }
@@ -168,7 +170,7 @@ var kinds = []Kind{
 	NotFound, MethodNotAllowed,
 	Conflict, SlugTaken, EmailTaken, UsernameTaken, SIPDomainTaken,
 	OperationRunning, OperationNotFailed, IllegalTransition, DeleteBlocked, LastOwner, RotationOverlap, CallEnded, Stale,
-	QuotaExceeded, TooManyRequests,
+	QuotaExceeded, TooManyRequests, Unavailable,
 }
 
 // Known reports whether k is one of the kinds.
