@@ -23,6 +23,7 @@ help:
 	@echo "make bench          measure"
 	@echo "make package        build what is deployed, by the SAM CLI, into .aws-sam/build (STAGE, a section of samconfig.toml: dev)"
 	@echo "make deploy         the same, and deploy it (STAGE)"
+	@echo "make admin          make somebody a platform admin (EMAIL; STACK or STAGE, or else the set of make local)"
 
 # The functions, one executable each.
 .PHONY: build
@@ -83,6 +84,12 @@ package: $(SAM_TOOL)/stamp
 .PHONY: deploy
 deploy: package
 	$(SAM) deploy --config-env $(STAGE)
+
+# What is given to make, such as EMAIL, is in the program's environment; see
+# "go run ./infra/admin -h".
+.PHONY: admin
+admin:
+	@go run ./infra/admin
 
 $(LINT)/stamp: infra/lint/go.mod infra/lint/go.sum infra/lint/package-lock.json infra/lint/requirements.txt
 	@echo "Installing the linters; the first time takes some minutes."

@@ -227,21 +227,27 @@ func (d *Desk) createPlatformAdmin(ctx context.Context, requestID string, a Acco
 	if a.Email == "" {
 		return fault.New(fault.Forbidden, "the account has no e-mail address, which users must have")
 	}
-	u := user.User{
-		ID:        a.ID,
-		Username:  a.Username,
-		Email:     a.Email,
-		FullName:  a.Username,
-		Role:      identity.PlatformAdmin,
-		CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
-		Version:   1,
-	}
-	told := audit.By(identity.Caller{Subject: u.ID, RequestID: requestID}).Did(audit.UserCreated, "", user.Target(u.ID), user.Changes(user.User{}, u)...)
+	u, told := NewPlatformAdmin(a, a.Username, audit.By(identity.Caller{Subject: a.ID, RequestID: requestID}))
 	err := d.users.Create(ctx, u, told)
 	if errors.Is(err, fault.Conflict) {
 		return nil
 	}
 	return err
+}
+
+// NewPlatformAdmin returns the platform admin that an account becomes, and what the
+// audit is told of that.
+func NewPlatformAdmin(a Account, fullName string, by audit.Origin) (user.User, audit.Record) {
+	u := user.User{
+		ID:        a.ID,
+		Username:  a.Username,
+		Email:     a.Email,
+		FullName:  fullName,
+		Role:      identity.PlatformAdmin,
+		CreatedAt: now(),
+		Version:   1,
+	}
+	return u, by.Did(audit.UserCreated, "", user.Target(u.ID), user.Changes(user.User{}, u)...)
 }
 
 const (

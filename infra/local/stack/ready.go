@@ -5,17 +5,14 @@ import (
 	"crypto/rand"
 	"fmt"
 
-	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
-	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
-
 	"github.com/tenantry/tenantry/infra/local/gateway"
 	"github.com/tenantry/tenantry/infra/local/schedule"
 	"github.com/tenantry/tenantry/infra/local/template"
+	"github.com/tenantry/tenantry/infra/platform"
 )
 
 // The platform admin that each start makes anew.
 const (
-	adminGroup    = "platform-admins"
 	adminUsername = "platform-admin"
 	adminEmail    = "platform-admin@example.com"
 )
@@ -56,7 +53,8 @@ func (s *Stack) deploy(ctx context.Context, i *template.Instance) error {
 	return nil
 }
 
-// ready makes sure that each function starts, and makes the platform admin.
+// ready makes sure that each function starts, and makes the account of the platform
+// admin, whose password is final.
 func (s *Stack) ready(ctx context.Context) error {
 	if err := s.runtime.Check(ctx); err != nil {
 		return err
@@ -65,41 +63,9 @@ func (s *Stack) ready(ctx context.Context) error {
 		return nil // there are no accounts in this stack
 	}
 	s.info.Admin = Admin{Username: adminUsername, Password: rand.Text() + "-a1"}
-	if err := s.seedAdmin(ctx); err != nil {
+	admins := platform.NewAdmins(s.config(), s.info.UserPoolID, s.info.Table)
+	if err := admins.Seed(ctx, s.info.Admin.Username, adminEmail, s.info.Admin.Password); err != nil {
 		return fmt.Errorf("make the platform admin: %w", err)
 	}
 	return nil
-}
-
-// seedAdmin makes the account of the platform admin, whose password is final.
-func (s *Stack) seedAdmin(ctx context.Context) error {
-	client := cognitoidentityprovider.NewFromConfig(s.config())
-	pool, username := &s.info.UserPoolID, &s.info.Admin.Username
-	_, err := client.AdminCreateUser(ctx, &cognitoidentityprovider.AdminCreateUserInput{
-		UserPoolId:    pool,
-		Username:      username,
-		MessageAction: types.MessageActionTypeSuppress,
-		UserAttributes: []types.AttributeType{
-			{Name: new("email"), Value: new(adminEmail)},
-			{Name: new("email_verified"), Value: new("true")},
-		},
-	})
-	if err != nil {
-		return err
-	}
-	_, err = client.AdminSetUserPassword(ctx, &cognitoidentityprovider.AdminSetUserPasswordInput{
-		UserPoolId: pool,
-		Username:   username,
-		Password:   &s.info.Admin.Password,
-		Permanent:  true,
-	})
-	if err != nil {
-		return err
-	}
-	_, err = client.AdminAddUserToGroup(ctx, &cognitoidentityprovider.AdminAddUserToGroupInput{
-		UserPoolId: pool,
-		Username:   username,
-		GroupName:  new(adminGroup),
-	})
-	return err
 }
