@@ -35,7 +35,8 @@ const (
 // HTTP runs an operation of the API. It does not return.
 //
 // Wire is called once for each execution environment, before the first event.
-// It only connects things: whatever does I/O does it when first used.
+// It only connects things: whatever does I/O does it when first used. Where it
+// reads TABLE_NAME, a connection to DynamoDB is opened after it.
 func HTTP(wire func(aws.Config, *Env) api.Operation) {
 	run(func(cfg aws.Config, env *Env) lambda.Handler {
 		return api.Serve(wire(cfg, env), env.String("METRICS_NAMESPACE"))
@@ -53,10 +54,14 @@ func Event[In, Out any](wire func(aws.Config, *Env) func(context.Context, In) (O
 func run(wire func(aws.Config, *Env) lambda.Handler) {
 	slog.SetDefault(slog.New(requestLog{lambdacontext.NewLogger().Handler()}))
 	env := new(Env)
-	handle := wire(env.config(env.client(env.Optional("AWS_CA_BUNDLE"))), env)
+	cfg := env.config(env.client(env.Optional("AWS_CA_BUNDLE")))
+	handle := wire(cfg, env)
 	if err := env.Err(); err != nil {
 		slog.Error("cannot start", "error", err)
 		os.Exit(1)
+	}
+	if env.table {
+		prime(cfg)
 	}
 	lambda.Start(handle)
 }
@@ -102,11 +107,13 @@ func (h handler[In, Out]) Invoke(ctx context.Context, payload []byte) ([]byte, e
 // wrong, so that a function can report them all at once.
 type Env struct {
 	faults []string
+	table  bool // whether the function wants to know the stack's table
 }
 
 // String returns the variable, which must be set.
 func (e *Env) String(name string) string {
 	v := os.Getenv(name)
+	e.table = e.table || name == "TABLE_NAME"
 	if v == "" {
 		e.faults = append(e.faults, name+" is not set")
 	}
@@ -200,8 +207,8 @@ func (e *Env) config(client aws.HTTPClient) aws.Config {
 }
 
 // client returns the HTTP client that all clients of AWS share, and so their
-// connections: of one that is not frozen, each would make a copy. It believes the
-// authorities in the file bundle, or those of Amazon if that is empty.
+// connections: frozen, as a client of a service may else take a copy to set it up in
+// its own way. It believes the authorities in the file bundle, or those of Amazon if that is empty.
 func (e *Env) client(bundle string) aws.HTTPClient {
 	authorities, err := authorities(bundle)
 	e.Check(err)
