@@ -170,8 +170,7 @@ func (s *Calls) makeRoom(ctx context.Context, c call.Call, full error) error {
 // expireOf gives back slots of a tenant whose leases were over at a time, at most
 // as many as one transaction can. It returns how many it found.
 func (s *Calls) expireOf(ctx context.Context, id identity.TenantID, at time.Time) (int, error) {
-	in := dynamodb.QueryInput{IndexName: new("tenant"), KeyConditionExpression: new("of_tenant = :of AND of_tenant_sort < :later")}
-	v := map[string]any{":of": liveCallsOf(id), ":later": justAfter(at)}
+	in, v := leasesOver(id, at)
 	items, _, err := queryOnce[callItem](ctx, s.Table, in, v, expiredAtOnce)
 	if err != nil {
 		return 0, fmt.Errorf("find the leases of tenant %s that are over: %w", id, err)
@@ -181,6 +180,13 @@ func (s *Calls) expireOf(ctx context.Context, id identity.TenantID, at time.Time
 		over = append(over, item.call())
 	}
 	return len(over), s.expire(ctx, id, over, at)
+}
+
+// leasesOver is the query of the calls of a tenant that are kept as live, and whose
+// leases were over at a time.
+func leasesOver(id identity.TenantID, at time.Time) (dynamodb.QueryInput, map[string]any) {
+	return dynamodb.QueryInput{IndexName: new("tenant"), KeyConditionExpression: new("of_tenant = :of AND of_tenant_sort < :later")},
+		map[string]any{":of": liveCallsOf(id), ":later": justAfter(at)}
 }
 
 // justAfter parts, in the index tenant, the leases that are over at a time from

@@ -296,6 +296,53 @@ func TestCallsList(t *testing.T) {
 	}
 }
 
+// A call whose lease is over is not counted as live, before and after somebody gave
+// its slot back, and one that was renewed is.
+func TestCallsOver(t *testing.T) {
+	t.Parallel()
+	c := newCallCenter(t, 5, 100)
+	began := time.Now()
+	for i := range 4 {
+		if err := c.take(fmt.Sprint(i), began.Add(time.Duration(i-2)*time.Minute)); err != nil { // the leases of 0 and 1 are over
+			t.Fatal(err)
+		}
+	}
+	later := began.Add(time.Minute) // that of 2 too
+	renewed := c.get("2")
+	renewed.ExpiresAt = later.Add(time.Hour)
+	if err := c.calls.Renew(t.Context(), c.get("2"), renewed); err != nil {
+		t.Fatal(err)
+	}
+	live := func() int64 {
+		counts, _ := c.counts(later)
+		return counts.ActiveCalls
+	}
+	eventually(t, "the live calls were counted", func() bool { return live() == 2 })
+	over := []call.Call{c.get("0"), c.get("1")}
+	gone := make(chan error)
+	go func() {
+		var err error
+		for _, before := range over {
+			err = errors.Join(err, c.calls.End(t.Context(), before, call.Report{}, later))
+		}
+		gone <- err
+	}()
+	for {
+		n := live()
+		select {
+		case err := <-gone:
+			if n := live(); err != nil || n != 2 {
+				t.Errorf("at last %d calls are live: %v", n, err)
+			}
+			return
+		default:
+			if n < 2 || n > 3 {
+				t.Errorf("meanwhile %d calls are live", n)
+			}
+		}
+	}
+}
+
 // Calls that go on keep a tenant from being deleted, and leases that are over do
 // not; the sweeper gives those back too.
 func TestCallsAndDeletion(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tenantry/tenantry/internal/call"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/stats"
 	"github.com/tenantry/tenantry/internal/usage"
@@ -26,13 +28,18 @@ type Stats struct{ *Table }
 func NewStats(table *Table) *Stats { return &Stats{table} }
 
 // Counts returns what is counted of a tenant at a time, and the days of that month
-// that had calls, with one before them.
+// that had calls, with one before them. A call whose lease is over is not among the
+// live ones, whether that was noticed or not.
 func (s *Stats) Counts(ctx context.Context, id identity.TenantID, at time.Time) (stats.Counts, []stats.Day, error) {
 	var counters countersItem
 	var month monthItem
 	var days []stats.Day
+	var over int64
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return ignore(s.get(ctx, countersKey(id), &counters), errNoItem) })
+	group.Go(func() (err error) {
+		counters, over, err = s.counters(ctx, id, at)
+		return err
+	})
 	group.Go(func() error { return ignore(s.get(ctx, monthKey(id, usage.MonthOf(at)), &month), errNoItem) })
 	group.Go(func() (err error) {
 		days, err = s.days(ctx, id, at)
@@ -43,7 +50,30 @@ func (s *Stats) Counts(ctx context.Context, id identity.TenantID, at time.Time) 
 	}
 	c := counters.counts(id, at)
 	c.MessagesTold = month.Told
+	c.ActiveCalls -= over
 	return c, days, nil
+}
+
+// counters returns the counters of a tenant, and how many of the calls that they
+// count as live have a lease that was over at a time.
+func (s *Stats) counters(ctx context.Context, id identity.TenantID, at time.Time) (counters countersItem, over int64, err error) {
+	in, v := leasesOver(id, at)
+	found, err := query[key](ctx, s.Table, in, v, math.MaxInt)
+	if err != nil {
+		return counters, 0, err
+	}
+	// The index is a little behind, so that the calls themselves tell. They are read
+	// last: what is live then, with a lease that was over before, was counted.
+	if err := ignore(s.get(ctx, countersKey(id), &counters), errNoItem); err != nil {
+		return counters, 0, err
+	}
+	items, err := batchGet[callItem](ctx, s.Table, found, "")
+	for _, item := range items {
+		if c := item.call(); c.State == call.Live && !c.Holds(at) {
+			over++
+		}
+	}
+	return counters, over, err
 }
 
 // days returns the days with calls up to a time, latest first, as many as a month

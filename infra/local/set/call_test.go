@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -106,14 +108,35 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// TestCallsSwept has the sweeper give slots back that nobody asks for.
+// stateOf returns the state of a call as it is stored.
+func stateOf(t *testing.T, tenantID, callID string) string {
+	t.Helper()
+	out, err := dynamodb.NewFromConfig(awsConfig(common)).GetItem(t.Context(), &dynamodb.GetItemInput{
+		TableName: new(common.Info().Table),
+		Key: map[string]types.AttributeValue{
+			"pk": &types.AttributeValueMemberS{Value: "TENANT#" + tenantID}, "sk": &types.AttributeValueMemberS{Value: "CALL#" + callID},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, ok := out.Item["state"].(*types.AttributeValueMemberS)
+	if !ok {
+		t.Fatalf("there is no call %s", callID)
+	}
+	return state.Value
+}
+
+// TestCallsSwept has a dead edge's call not counted as live, and the sweeper give its
+// slot back, which nobody asks for.
 func TestCallsSwept(t *testing.T) {
 	id, owner, edge := callers(t)
 	edge.do("POST", "/tenants/"+id+"/calls", map[string]any{"call_id": "dead"}).must(201)
 	expireLease(t, id, "dead")
-	swept(t, common, func() bool {
+	eventually(t, "the dead call was not counted", func() bool {
 		return owner.do("GET", "/tenants/"+id+"/stats", nil).must(200).Body["active_sessions"] == 0.0
 	})
+	swept(t, common, func() bool { return stateOf(t, id, "dead") == "expired" })
 	edge.do("POST", "/tenants/"+id+"/calls/dead/end", map[string]any{"duration_seconds": 7}).must(204)
 	if got := owner.do("GET", "/tenants/"+id+"/stats", nil).must(200).Body["avg_call_duration"]; got != 7.0 {
 		t.Errorf("the late end counts as %v", got)
