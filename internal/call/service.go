@@ -160,9 +160,6 @@ func (s *Service) Renew(ctx context.Context, c identity.Caller, tenantID identit
 		if err := unread.And(leaseFaults(seconds)).Err(); err != nil {
 			return Call{}, err
 		}
-		if id.faults() != nil {
-			return Call{}, NotFound(id)
-		}
 		before, err := s.store.Get(ctx, tenantID, id)
 		if err != nil {
 			return Call{}, err

@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"cmp"
+	"encoding/hex"
 	"fmt"
 	"hash/fnv"
 	"strconv"
@@ -37,6 +38,7 @@ import (
 //	its use in a month     TENANT#<id>                     USAGE#<yyyy-mm>
 //	plan that it got       TENANT#<id>                     PLAN#<time>
 //	usage events seen      SEEN#<tenant id>#<minute>#<source>  <page>
+//	one where they are many  SEEN#<tenant id>#<minute>#<source>  EVENT#<hash>
 //	slug                   SLUG#<slug>                     SLUG          reserves the slug
 //	e-mail                 EMAIL#<folded e-mail>           EMAIL         reserves the e-mail
 //	SIP domain             SIPDOMAIN#<domain>              SIPDOMAIN     reserves the domain
@@ -115,6 +117,15 @@ func planKey(id identity.TenantID, since time.Time) key {
 // seenKey is where events of a source and minute are that were counted.
 func seenKey(id identity.TenantID, p usage.Page, page int) key {
 	return key{"SEEN#" + string(id) + "#" + strconv.FormatInt(p.Minute, 10) + "#" + p.Source, fmt.Sprintf("%04d", page)}
+}
+
+// eventOf begins the sort keys of events that are not on a page. They sort after the
+// pages.
+const eventOf = "EVENT#"
+
+// apartKey is where an event is that was counted when there were pages enough.
+func apartKey(id identity.TenantID, p usage.Page, hash usage.Hash) key {
+	return key{seenKey(id, p, 0).PK, eventOf + hex.EncodeToString(hash[:])}
 }
 
 func apiKeyKey(hash opaque.Hash) key { return key{"KEY#" + string(hash), "KEY"} }

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -21,12 +22,16 @@ const (
 	// openPage is how many hashes are on a page that takes more: so many that it is
 	// written as one unit (1 KiB) beside its key.
 	openPage = 40
+	// maxPages is how many pages there are of a source and minute. An event that comes
+	// when the last is written is remembered by an item of its own: dear to write, and
+	// found by its key, so that what a batch reads does not grow without an end.
+	maxPages = 100
 	// seenFor is how long events are remembered: longer than they are taken.
 	seenFor = usage.MaxAge + 24*time.Hour
 )
 
 // Usage is a usage.Store. Beside what it counts it remembers each event by a hash,
-// on pages of a source and minute.
+// on pages of a source and minute, or apart where those are many.
 type Usage struct{ *Table }
 
 // NewUsage returns the use that is counted in table.
@@ -40,8 +45,9 @@ type opened struct {
 }
 
 // Open reads the account of a tenant.
-func (s *Usage) Open(ctx context.Context, id identity.TenantID, pages []usage.Page, months []usage.Month, since time.Time) (usage.Account, error) {
+func (s *Usage) Open(ctx context.Context, id identity.TenantID, asked map[usage.Page][]usage.Hash, months []usage.Month, since time.Time) (usage.Account, error) {
 	read := opened{months: map[usage.Month]monthItem{}, last: map[usage.Page]seenItem{}}
+	pages := slices.Collect(maps.Keys(asked))
 	a := usage.Account{TenantID: id, Months: map[usage.Month]usage.MonthSums{}, Seen: map[usage.Page]map[usage.Hash]bool{}}
 	found := make([][]seenItem, len(pages))
 	group, gctx := errgroup.WithContext(ctx)
@@ -62,7 +68,7 @@ func (s *Usage) Open(ctx context.Context, id identity.TenantID, pages []usage.Pa
 	})
 	for i, p := range pages {
 		group.Go(func() (err error) {
-			found[i], err = s.seen(gctx, id, p)
+			found[i], err = s.seen(gctx, id, p, asked[p])
 			return err
 		})
 	}
@@ -80,10 +86,12 @@ func (s *Usage) Open(ctx context.Context, id identity.TenantID, pages []usage.Pa
 	for i, p := range pages {
 		a.Seen[p] = map[usage.Hash]bool{}
 		for _, item := range found[i] {
+			if !item.apart() {
+				read.last[p] = item
+			}
 			for hash := range slices.Chunk(item.Hashes, len(usage.Hash{})) {
 				a.Seen[p][usage.Hash(hash)] = true
 			}
-			read.last[p] = item
 		}
 	}
 	a.Limits = usage.Limits{Contacts: int64(read.counters.MaxContacts), MessagesMonth: int64(read.counters.MaxMessagesMonth)}
@@ -130,10 +138,24 @@ func (s *Usage) plans(ctx context.Context, id identity.TenantID, since time.Time
 // maxPlans is how many plans one request reads. A tenant seldom changes its plan.
 const maxPlans = 4
 
-// seen returns the pages of a source and minute, in their order.
-func (s *Usage) seen(ctx context.Context, id identity.TenantID, p usage.Page) ([]seenItem, error) {
+// seen returns the pages of a source and minute, in their order, and then what there
+// is apart of the events asked for.
+func (s *Usage) seen(ctx context.Context, id identity.TenantID, p usage.Page, asked []usage.Hash) ([]seenItem, error) {
+	pk := seenKey(id, p, 0).PK
+	if len(pk) > maxPartitionKey {
+		return nil, nil // no tenant has so long an id
+	}
 	in := dynamodb.QueryInput{KeyConditionExpression: new("pk = :pk"), ConsistentRead: new(true)}
-	return query[seenItem](ctx, s.Table, in, map[string]any{":pk": seenKey(id, p, 0).PK}, math.MaxInt)
+	items, err := query[seenItem](ctx, s.Table, in, map[string]any{":pk": pk}, maxPages)
+	if err != nil || len(items) == 0 || !items[len(items)-1].closed() {
+		return items, err
+	}
+	var keys []key
+	for _, hash := range asked {
+		keys = append(keys, apartKey(id, p, hash))
+	}
+	apart, err := batchGet[seenItem](ctx, s.Table, keys, "")
+	return append(items, apart...), err
 }
 
 // Save writes what events change, if the account is as it was read.
@@ -146,6 +168,12 @@ func (s *Usage) Save(ctx context.Context, before usage.Account, e usage.Entry) e
 	tx := s.begin()
 	for p, hashes := range e.New {
 		last, ok := read.last[p]
+		if ok && last.closed() {
+			for _, hash := range hashes {
+				tx.put(seenItem{key: apartKey(before.TenantID, p, hash), Hashes: hash[:], ExpiresAt: last.ExpiresAt}, changed)
+			}
+			continue
+		}
 		item := nextPage(before.TenantID, p, last, ok, hashes)
 		tx.write(item, "attribute_not_exists(pk) OR version = :before", map[string]any{":before": item.Version - 1}, changed)
 	}
@@ -155,6 +183,9 @@ func (s *Usage) Save(ctx context.Context, before usage.Account, e usage.Entry) e
 	}
 	tx.edit(countersKey(before.TenantID), read.counters.use(e), changed)
 	tx.record(e.Records...)
+	if len(tx.writes) > maxActions {
+		return usage.ErrTooMuch
+	}
 	return tx.run(ctx)
 }
 
@@ -201,7 +232,7 @@ func (i countersItem) sumsOf(month usage.Month) usage.Sums {
 	return usage.Sums{Messages: c.Messages, CallMinutes: c.CallMinutes, Tenths: c.Tenths}
 }
 
-// A seenItem is a page of the hashes of events.
+// A seenItem is a page of the hashes of events, or that of one event apart.
 type seenItem struct {
 	key
 	Hashes    []byte `dynamodbav:"hashes"`
@@ -209,6 +240,13 @@ type seenItem struct {
 	Version   int64  `dynamodbav:"version"`
 	ExpiresAt int64  `dynamodbav:"expires_at"`
 }
+
+// apart reports whether the item is that of one event apart.
+func (i seenItem) apart() bool { return strings.HasPrefix(i.SK, eventOf) }
+
+// closed reports whether the page is the last that there may be. Nothing is added to
+// it, so that an event is not written both there and apart.
+func (i seenItem) closed() bool { return i.Page == maxPages-1 }
 
 // nextPage returns the page that holds more hashes: the last with them, or one
 // behind it.

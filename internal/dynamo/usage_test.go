@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,6 +110,51 @@ func TestUsagePages(t *testing.T) {
 	}
 }
 
+// Of a source that sends very much in one minute each event is still counted once, and
+// a batch takes as many requests as any.
+func TestUsageOfABusyMinute(t *testing.T) {
+	t.Parallel()
+	raw, name := newRawTable(t)
+	db := &counting{Client: raw}
+	table := dynamo.NewTable(db, name)
+	service := usage.NewService(dynamo.NewUsage(table))
+	acme := create(t, dynamo.NewTenants(table), newCreation("Acme", "acme"))[0]
+	at := time.Now().Add(-time.Minute)
+	caller := identity.Caller{Role: identity.Service}
+	batch := func(first int) (drafts []usage.Draft) {
+		for i := range 100 {
+			drafts = append(drafts, reportOf(acme.ID, fmt.Sprint(first+i), at, 1))
+		}
+		return drafts
+	}
+	count := func(drafts []usage.Draft, want usage.Status) {
+		t.Helper()
+		db.requests.Store(0)
+		results, err := service.Count(t.Context(), caller, drafts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range results {
+			if r.Status != want {
+				t.Fatalf("event %s is %+v, want it %s", drafts[i].ID.Value, r, want)
+			}
+		}
+		if n := db.requests.Load(); n > 3*5 { // of a batch, and of each of its halves
+			t.Errorf("a batch took %d requests", n)
+		}
+	}
+	const batches = 103 // three more than there are pages
+	for i := range batches {
+		count(batch(100*i), usage.Accepted)
+	}
+	for _, i := range []int{0, 99, 100, batches - 1} {
+		count(batch(100*i), usage.Duplicate)
+	}
+	if got, err := dynamo.NewStats(table).Usage(t.Context(), acme.ID, at); err != nil || got.Messages != 100*batches {
+		t.Errorf("%d messages are counted: %v", got.Messages, err)
+	}
+}
+
 // What changes between reading and writing keeps the writing from taking effect;
 // nothing is counted for a tenant that is being taken apart.
 func TestUsageConflicts(t *testing.T) {
@@ -122,7 +168,7 @@ func TestUsageConflicts(t *testing.T) {
 	entry := usage.Entry{New: map[usage.Page][]usage.Hash{page: {{1}}}, Months: map[usage.Month]usage.MonthSums{month: {Sums: usage.Sums{Messages: 1}}}}
 	open := func() usage.Account {
 		t.Helper()
-		a, err := store.Open(t.Context(), acme.ID, []usage.Page{page}, []usage.Month{month}, time.Now())
+		a, err := store.Open(t.Context(), acme.ID, map[usage.Page][]usage.Hash{page: {{1}}}, []usage.Month{month}, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,6 +196,10 @@ func TestUsageConflicts(t *testing.T) {
 	if _, err := store.Open(t.Context(), "nobody", nil, nil, time.Now()); !errors.Is(err, fault.NotFound) {
 		t.Errorf("of nobody: got %v, want %v", err, fault.NotFound)
 	}
+	long := strings.Repeat("\U0001f4de", 255)
+	if _, err := store.Open(t.Context(), identity.TenantID(long), map[usage.Page][]usage.Hash{{Source: long}: {{1}}}, nil, time.Now()); !errors.Is(err, fault.NotFound) {
+		t.Errorf("of a long name: got %v, want %v", err, fault.NotFound)
+	}
 }
 
 // The use of a month that has not begun, and of one that is over, leaves the present
@@ -166,7 +216,7 @@ func TestUsageAroundTheMonth(t *testing.T) {
 		messages int64
 	}{{november, 7}, {december, 100}, {january, 1}, {december, 20}, {november, 2}, {january, 3}} {
 		month, page := usage.MonthOf(step.at), usage.Page{Source: fmt.Sprint(i)}
-		a, err := store.Open(t.Context(), acme.ID, []usage.Page{page}, []usage.Month{month}, step.at)
+		a, err := store.Open(t.Context(), acme.ID, map[usage.Page][]usage.Hash{page: {{1}}}, []usage.Month{month}, step.at)
 		if err != nil {
 			t.Fatal(err)
 		}

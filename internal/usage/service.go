@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -67,14 +68,17 @@ type Entry struct {
 
 // A Store keeps what is counted.
 type Store interface {
-	// Open reads the account of a tenant, with the pages and months named, and the
-	// plans since a time. It fails with fault.NotFound if there is no such tenant, or
-	// one that has been taken apart.
-	Open(ctx context.Context, id identity.TenantID, pages []Page, months []Month, since time.Time) (Account, error)
+	// Open reads the account of a tenant, with the months named, what was seen of the
+	// events that are asked for by page, and the plans since a time. It fails with
+	// fault.NotFound if there is no such tenant, or one that has been taken apart.
+	Open(ctx context.Context, id identity.TenantID, asked map[Page][]Hash, months []Month, since time.Time) (Account, error)
 	// Save writes an entry as a whole. It fails with fault.Conflict if the account is
-	// not as it was read.
+	// not as it was read, and with ErrTooMuch.
 	Save(ctx context.Context, before Account, e Entry) error
 }
+
+// ErrTooMuch says that an entry of more than one event has no room in a transaction.
+var ErrTooMuch = errors.New("the events are too many for one transaction")
 
 // A Service counts events.
 type Service struct{ store Store }
@@ -185,6 +189,13 @@ func (s *Service) count(ctx context.Context, c identity.Caller, events []numbere
 		}
 		return struct{}{}, s.store.Save(ctx, account, entry)
 	})
+	if errors.Is(err, ErrTooMuch) {
+		half := len(events) / 2
+		if err := s.count(ctx, c, events[:half], results); err != nil {
+			return err
+		}
+		return s.count(ctx, c, events[half:], results)
+	}
 	if errors.Is(err, fault.NotFound) {
 		for _, e := range events {
 			results[e.i] = noTenant(id)
@@ -206,22 +217,17 @@ func (s *Service) count(ctx context.Context, c identity.Caller, events []numbere
 }
 
 func (s *Service) open(ctx context.Context, id identity.TenantID, events []numbered) (Account, error) {
-	pages, months, since := map[Page]bool{}, map[Month]bool{}, events[0].Time
+	asked, months, since := map[Page][]Hash{}, map[Month]bool{}, events[0].Time
 	for _, e := range events {
-		pages[e.page()], months[MonthOf(e.Time)] = true, true
+		if hash := e.Hash(); !slices.Contains(asked[e.page()], hash) {
+			asked[e.page()] = append(asked[e.page()], hash)
+		}
+		months[MonthOf(e.Time)] = true
 		if e.Time.Before(since) {
 			since = e.Time
 		}
 	}
-	return s.store.Open(ctx, id, keys(pages), keys(months), since)
-}
-
-func keys[K comparable](m map[K]bool) []K {
-	var all []K
-	for k := range m {
-		all = append(all, k)
-	}
-	return all
+	return s.store.Open(ctx, id, asked, slices.Collect(maps.Keys(months)), since)
 }
 
 // enter returns what the events change that were not seen before, and notes what

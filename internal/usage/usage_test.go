@@ -82,19 +82,23 @@ type ledger struct {
 	account usage.Account
 	gone    bool
 	met     int // conflicts that are still to come
+	most    int // events that a transaction has room for
 	records []audit.Record
 	since   time.Time
 }
 
-func (l *ledger) Open(_ context.Context, id identity.TenantID, pages []usage.Page, months []usage.Month, since time.Time) (usage.Account, error) {
+func (l *ledger) Open(_ context.Context, id identity.TenantID, asked map[usage.Page][]usage.Hash, months []usage.Month, since time.Time) (usage.Account, error) {
 	if l.gone || id != l.account.TenantID {
 		return usage.Account{}, tenant.NotFound(id)
 	}
 	l.since = since
 	a := l.account
 	a.Seen, a.Months = map[usage.Page]map[usage.Hash]bool{}, map[usage.Month]usage.MonthSums{}
-	for _, p := range pages {
-		a.Seen[p] = l.account.Seen[p]
+	for p, hashes := range asked {
+		a.Seen[p] = map[usage.Hash]bool{}
+		for _, h := range hashes {
+			a.Seen[p][h] = l.account.Seen[p][h]
+		}
 	}
 	for _, m := range months {
 		a.Months[m] = l.account.Months[m]
@@ -109,6 +113,13 @@ func (l *ledger) Save(_ context.Context, _ usage.Account, e usage.Entry) error {
 	}
 	if len(e.New)+len(e.Months)+len(e.Records)+1 > 100 {
 		return fmt.Errorf("%d pages, %d months, %d records are more than a transaction takes", len(e.New), len(e.Months), len(e.Records))
+	}
+	n := 0
+	for _, hashes := range e.New {
+		n += len(hashes)
+	}
+	if n > l.most {
+		return usage.ErrTooMuch
 	}
 	for p, hashes := range e.New {
 		if l.account.Seen[p] == nil {
@@ -125,7 +136,7 @@ func (l *ledger) Save(_ context.Context, _ usage.Account, e usage.Entry) error {
 }
 
 func newLedger(limits usage.Limits, plans ...usage.PlanChange) *ledger {
-	return &ledger{account: usage.Account{
+	return &ledger{most: 100, account: usage.Account{
 		TenantID: "T", Limits: limits, Plans: plans, Months: map[usage.Month]usage.MonthSums{}, Seen: map[usage.Page]map[usage.Hash]bool{},
 	}}
 }
@@ -165,7 +176,7 @@ func TestCountsOnce(t *testing.T) {
 			for _, i := range picked {
 				batch = append(batch, all[i].Draft)
 			}
-			l.met = rapid.IntRange(0, 2).Draw(rt, "conflicts")
+			l.met, l.most = rapid.IntRange(0, 2).Draw(rt, "conflicts"), rapid.IntRange(1, 100).Draw(rt, "room")
 			results, err := usage.NewService(l).Count(t.Context(), service, batch)
 			if err != nil {
 				rt.Fatal(err)
