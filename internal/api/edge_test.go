@@ -143,6 +143,16 @@ func TestContentType(t *testing.T) {
 	}
 }
 
+// TestHeaderNames sends names as clients may write them.
+func TestHeaderNames(t *testing.T) {
+	for _, name := range []string{"idempotency-key", "Idempotency-Key", "IDEMPOTENCY-KEY"} {
+		r, err := newRequest(&event{Headers: map[string]string{name: "key"}})
+		if err != nil || r.Header("idempotency-key") != "key" {
+			t.Errorf("%s: got %q, %v", name, r.Header("idempotency-key"), err)
+		}
+	}
+}
+
 func TestQuery(t *testing.T) {
 	const start, end = `{"type":"/docs/problems/malformed","title":"The request cannot be read","status":400,"detail":`, `,"instance":"/echo","request_id":"R1"`
 	const untaken = start + `"the query string is not one that this operation takes"` + end

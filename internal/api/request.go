@@ -91,7 +91,7 @@ func newRequest(e *event) (*Request, error) {
 		Path:       e.PathParameters,
 		Body:       []byte(e.Body),
 		Caller:     a.caller(e.RequestContext.RequestID),
-		headers:    e.Headers,
+		headers:    lowerNames(e.Headers),
 		credential: a.Problem,
 		expiresAt:  a.ExpiresAt,
 	}
@@ -105,6 +105,16 @@ func newRequest(e *event) (*Request, error) {
 		return r, fault.Wrap(err, fault.Malformed, "the query string cannot be read")
 	}
 	return r, nil
+}
+
+// lowerNames returns headers under their names in lower case, as API Gateway sends
+// them. The SAM CLI sends the names as clients write them.
+func lowerNames(headers map[string]string) map[string]string {
+	lower := make(map[string]string, len(headers))
+	for name, value := range headers {
+		lower[strings.ToLower(name)] = value
+	}
+	return lower
 }
 
 // expired reports whether the caller's token expired after the authorizer saw it.
