@@ -16,8 +16,10 @@ SAM := SAM_CLI_TELEMETRY=0 $(SAM_TOOL)/bin/sam
 .PHONY: help
 help:
 	@echo "make local          run the whole set on this machine (PORT, AWS_PORT, DATA, PARAMETERS)"
+	@echo "make sam-local      the same, with the API's functions in containers, by sam local start-api; needs Docker"
 	@echo "make test           run every test that Go, Node and Python are enough for"
 	@echo "make test-services  run those that need more: SIPp, PostgreSQL, Redis, Java"
+	@echo "make test-sam       run the README's story against make sam-local; needs Docker"
 	@echo "make check          lint code, templates and workflows"
 	@echo "make build          build the functions into bin/"
 	@echo "make bench          measure"
@@ -51,7 +53,39 @@ test:
 test-services:
 	@mkdir -p bin
 	$(RELEASE) -o bin/ ./functions/... ./infra/local
-	go -C infra/services test -race -count=1 ./...
+	go -C infra/services test -race -count=1 .
+
+# The set with the API's functions in containers, as sam build makes them for this
+# machine's kind of processor.
+SAM_BUILD := .aws-sam/local
+SAM_ARCHITECTURE := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
+
+.PHONY: sam-local
+sam-local: sam-local-build
+	@exec bin/local -sam $(SAM_BUILD) -sam-cli $(SAM_TOOL)/bin/sam
+
+.PHONY: test-sam
+test-sam: sam-local-build
+	go -C infra/services test -count=1 ./sam
+
+.PHONY: sam-local-build
+sam-local-build: container-engine $(SAM_TOOL)/stamp
+	@mkdir -p bin
+	$(RELEASE) -o bin/ ./functions/... ./infra/local
+	$(FLAGS) $(SAM) build --build-dir $(SAM_BUILD) --parameter-overrides Architecture=$(SAM_ARCHITECTURE)
+
+.PHONY: container-engine
+container-engine:
+	@docker network inspect bridge > /dev/null 2>&1 || { echo "There is no container engine: start Docker, or do without containers by make local." >&2; exit 1; }
+
+# What the containers are made of, where the image of Lambda's base cannot be fetched:
+# busybox is enough for executables that are linked statically.
+.PHONY: sam-image
+sam-image: container-engine
+	rm -rf .aws-sam/image && mkdir -p .aws-sam/image/bin .aws-sam/image/tmp
+	for applet in $$(busybox --list); do ln -sf busybox .aws-sam/image/bin/$$applet; done
+	cp --remove-destination "$$(command -v busybox)" .aws-sam/image/bin/busybox
+	tar -C .aws-sam/image -c . | docker import --change 'ENV PATH=/bin' - public.ecr.aws/lambda/provided:al2023-$(SAM_ARCHITECTURE)
 
 .PHONY: bench
 bench:

@@ -1,6 +1,6 @@
 // Command local runs the whole set on one machine, without an AWS account: the
-// functions behind a gateway, and what stands in for AWS behind them. It ends
-// all of it on SIGINT and SIGTERM.
+// functions behind a gateway, and what stands in for AWS behind them. The gateway
+// is ours, or the SAM CLI's. It ends all of it on SIGINT and SIGTERM.
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/tenantry/tenantry/infra/local/sam"
 	"github.com/tenantry/tenantry/infra/local/stack"
 )
 
@@ -47,26 +48,69 @@ func run(args []string, getenv func(string) string, out io.Writer) error {
 	options.Out = out
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	s, err := stack.Start(ctx, options)
+	if options.sam.Build != "" {
+		engine, err := sam.FindEngine(ctx)
+		if err != nil {
+			return err
+		}
+		options.AWSHost, options.NoAPI = engine.Host, true
+	}
+	s, err := stack.Start(ctx, options.Options)
 	if ctx.Err() != nil {
 		return nil // it was told to stop before it was up
 	}
 	if err != nil {
 		return err
 	}
-	banner(out, s.Info())
-	select {
-	case <-ctx.Done():
-	case err = <-s.Failed():
-	}
+	err = serve(ctx, s, options)
 	stop() // a second signal ends the program at once
 	return errors.Join(err, s.Close())
 }
 
+// serve keeps s up until ctx ends or something fails.
+func serve(ctx context.Context, s *stack.Stack, o options) error {
+	if o.sam.Build != "" {
+		return serveInContainers(ctx, s, o)
+	}
+	banner(o.Out, s.Info())
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.Failed():
+		return err
+	}
+}
+
+// serveInContainers does the same with SAM in front of s.
+func serveInContainers(ctx context.Context, s *stack.Stack, o options) error {
+	_, _ = fmt.Fprintln(o.Out, "Starting the first container. The very first time, an image is made for it.")
+	api, err := sam.Start(ctx, s, o.sam)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	banner(o.Out, s.Info())
+	select {
+	case <-ctx.Done():
+	case err = <-s.Failed():
+	case <-api.Done():
+		err = errors.New("sam has ended")
+	}
+	return errors.Join(err, api.Close())
+}
+
+// options are those of a stack, and how its API is served by SAM.
+type options struct {
+	stack.Options
+	sam sam.Options
+}
+
 // parse reads flags, and the environment for those that are not given. It
 // writes a help text to out, and fails with flag.ErrHelp, when asked for one.
-func parse(args []string, getenv func(string) string, out io.Writer) (stack.Options, error) {
-	var o stack.Options
+func parse(args []string, getenv func(string) string, out io.Writer) (options, error) {
+	var o options
 	flags := flag.NewFlagSet("local", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {}
@@ -75,6 +119,8 @@ func parse(args []string, getenv func(string) string, out io.Writer) (stack.Opti
 	flags.StringVar(&o.Engines, "engines", filepath.Join(".tools", "engines"), "the `folder` where the programs that stand in for AWS are installed")
 	flags.StringVar(&o.Data, "data", ".local", "the `folder` for logs, mails and stack.json [DATA]")
 	flags.BoolVar(&o.Strict, "strict", false, "be as unkind as AWS: conflicts, late indexes, double deliveries")
+	flags.StringVar(&o.sam.Build, "sam", "", "serve the API in containers by sam local start-api, from the `folder` that sam build has made; needs a container engine")
+	flags.StringVar(&o.sam.CLI, "sam-cli", filepath.Join(".tools", "sam", "bin", "sam"), "the `program` sam")
 	port := flags.String("port", "3000", "the `port` of the API, 0 for any [PORT]")
 	awsPort := flags.String("aws-port", "4566", "the `port` of the AWS endpoint, 0 for any [AWS_PORT]")
 	parameters := flags.String("parameters", "", "parameters of the stack, as in `'A=1 B=2'` [PARAMETERS]")
@@ -100,6 +146,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (stack.Opti
 	o.Port, portErr = parsePort(*port, "PORT")
 	o.AWSPort, awsPortErr = parsePort(*awsPort, "AWS_PORT")
 	o.Parameters, parametersErr = parseParameters(*parameters)
+	o.sam.Data = o.Data
 	return o, errors.Join(portErr, awsPortErr, parametersErr)
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tenantry/tenantry/infra/local/sam"
 	"github.com/tenantry/tenantry/infra/local/stack"
 )
 
@@ -31,38 +32,44 @@ func TestMain(m *testing.M) {
 }
 
 func TestParse(t *testing.T) {
-	defaults := stack.Options{
-		Template: "template.yaml", Bin: "bin", Engines: ".tools/engines", Data: ".local",
-		Port: 3000, AWSPort: 4566, Parameters: map[string]string{},
+	defaults := options{
+		Options: stack.Options{
+			Template: "template.yaml", Bin: "bin", Engines: ".tools/engines", Data: ".local",
+			Port: 3000, AWSPort: 4566, Parameters: map[string]string{},
+		},
+		sam: sam.Options{CLI: ".tools/sam/bin/sam", Data: ".local"},
 	}
 	for name, test := range map[string]struct {
 		args        []string
 		environment map[string]string
-		change      func(*stack.Options) // of the defaults
+		change      func(*options) // of the defaults
 	}{
-		"nothing": {nil, nil, func(*stack.Options) {}},
+		"nothing": {nil, nil, func(*options) {}},
 		"environment": {
 			nil,
 			map[string]string{"PORT": "1", "AWS_PORT": "2", "DATA": "d", "PARAMETERS": " A=1  B=x=y C= "},
-			func(o *stack.Options) {
-				o.Port, o.AWSPort, o.Data = 1, 2, "d"
+			func(o *options) {
+				o.Port, o.AWSPort, o.Data, o.sam.Data = 1, 2, "d", "d"
 				o.Parameters = map[string]string{"A": "1", "B": "x=y", "C": ""}
 			},
 		},
 		"flags": {
-			[]string{"-port", "0", "-aws-port=65535", "-data", "d", "-parameters", "A=1", "-strict", "-template", "t", "-bin", "b", "-engines", "e"},
+			[]string{"-port", "0", "-aws-port=65535", "-data", "d", "-parameters", "A=1", "-strict", "-template", "t", "-bin", "b", "-engines", "e", "-sam", "s", "-sam-cli", "c"},
 			nil,
-			func(o *stack.Options) {
-				*o = stack.Options{
-					Template: "t", Bin: "b", Engines: "e", Data: "d",
-					AWSPort: 65535, Parameters: map[string]string{"A": "1"}, Strict: true,
+			func(o *options) {
+				*o = options{
+					Options: stack.Options{
+						Template: "t", Bin: "b", Engines: "e", Data: "d",
+						AWSPort: 65535, Parameters: map[string]string{"A": "1"}, Strict: true,
+					},
+					sam: sam.Options{Build: "s", CLI: "c", Data: "d"},
 				}
 			},
 		},
 		"flags over environment": {
 			[]string{"-port", "5"},
 			map[string]string{"PORT": "1"},
-			func(o *stack.Options) { o.Port = 5 },
+			func(o *options) { o.Port = 5 },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -70,7 +77,7 @@ func TestParse(t *testing.T) {
 			want.Parameters = maps.Clone(defaults.Parameters)
 			test.change(&want)
 			got, err := parse(test.args, func(name string) string { return test.environment[name] }, io.Discard)
-			if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(options{})); err != nil || diff != "" {
 				t.Errorf("%v; options (-want +got):\n%s", err, diff)
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 
@@ -82,6 +83,7 @@ type deployment struct {
 
 	gateway   *gateway.Options // of the API, once there is one
 	schedules []schedule.Schedule
+	env       map[string]map[string]string // the variables of each function, its credential included, by its logical ID
 }
 
 // newDeployment returns a deployment to the AWS endpoint of s.
@@ -97,6 +99,7 @@ func (s *Stack) newDeployment() *deployment {
 		secrets:  secretsmanager.NewFromConfig(cfg),
 		sfn:      sfn.NewFromConfig(cfg),
 		kms:      kms.NewFromConfig(cfg),
+		env:      map[string]map[string]string{},
 	}
 }
 
@@ -215,6 +218,8 @@ func (d *deployment) function(_ context.Context, i *template.Instance, r *templa
 	if err != nil {
 		return template.Attributes{}, err
 	}
+	d.env[r.ID] = map[string]string{"AWS_ACCESS_KEY_ID": credential.AccessKeyID, "AWS_SECRET_ACCESS_KEY": credential.SecretAccessKey}
+	maps.Copy(d.env[r.ID], f.Environment)
 	schedules, err := i.Schedules(r)
 	for _, s := range schedules {
 		d.schedules = append(d.schedules, schedule.Schedule{Name: s.Name, Expression: s.Expression, Function: f.Name, Input: s.Input})

@@ -46,6 +46,7 @@ func (s *Stack) deploy(ctx context.Context, i *template.Instance) error {
 		return err
 	}
 	s.schedules.Store(scheduler)
+	s.env = d.env
 	s.info.Table = s.outputs["TableName"]
 	s.info.UserPoolID = s.outputs["UserPoolId"]
 	s.info.ClientID = s.outputs["ClientId"]

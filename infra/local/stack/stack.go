@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -37,6 +38,7 @@ const (
 	stackName = "tenantry-local"
 	region    = "us-east-1"
 	accountID = "123456789012"
+	loopback  = "127.0.0.1"
 )
 
 // Options say what to start and where. The zero value of a port means any
@@ -50,6 +52,8 @@ type Options struct {
 	AWSPort    int               // of the AWS endpoint
 	Parameters map[string]string // of the stack
 	Strict     bool              // the AWS endpoint is as unkind as AWS
+	AWSHost    string            // an address besides 127.0.0.1 that the AWS endpoint answers at, for containers; "" for none
+	NoAPI      bool              // leaves Port to the caller, for something else that serves the API
 	Usage      *iam.Usage        // gets what functions and state machines needed of their policies; nil for none
 	Out        io.Writer         // progress, a line for each step that may take long, and for each call that policies do not allow; nil for none
 }
@@ -79,6 +83,7 @@ type Stack struct {
 	options Options
 	info    Info
 	outputs map[string]string
+	env     map[string]map[string]string
 	log     *slog.Logger
 
 	dynamodb  *dynamodb.Layer
@@ -122,11 +127,11 @@ func (s *Stack) start(ctx context.Context) error {
 	if err := s.openData(); err != nil {
 		return err
 	}
-	api, err := s.listen(s.options.Port, "the API", "PORT")
+	api, err := s.listen(loopback, s.options.Port, "the API", "PORT")
 	if err != nil {
 		return err
 	}
-	aws, err := s.listen(s.options.AWSPort, "the AWS endpoint", "AWS_PORT")
+	aws, err := s.listen(loopback, s.options.AWSPort, "the AWS endpoint", "AWS_PORT")
 	if err != nil {
 		return err
 	}
@@ -144,7 +149,14 @@ func (s *Stack) start(ctx context.Context) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	s.serve(api, s.gateway)
+	if s.options.NoAPI {
+		err = api.Close()
+	} else {
+		s.serve(api, s.gateway)
+	}
+	if err != nil {
+		return err
+	}
 	s.schedules.Load().Start()
 	return s.writeInfo()
 }
@@ -167,8 +179,8 @@ func (s *Stack) parameters(root *template.Template) map[string]string {
 }
 
 // listen opens a port of what, which the variable chooses.
-func (s *Stack) listen(port int, what, variable string) (net.Listener, error) {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+func (s *Stack) listen(host string, port int, what, variable string) (net.Listener, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("port %d, for %s, is taken: choose another with %s", port, what, variable)
 	}
@@ -220,6 +232,14 @@ func (s *Stack) startCloud(ctx context.Context, l net.Listener) error {
 		Strict:       s.options.Strict,
 	})
 	s.serve(l, s.endpoint)
+	if s.options.AWSHost == "" {
+		return nil
+	}
+	outer, err := s.listen(s.options.AWSHost, l.Addr().(*net.TCPAddr).Port, "the AWS endpoint", "AWS_PORT")
+	if err != nil {
+		return err
+	}
+	s.serve(outer, s.endpoint)
 	return nil
 }
 
@@ -316,6 +336,10 @@ func (s *Stack) Info() Info { return s.info }
 
 // Outputs returns the outputs of the stack.
 func (s *Stack) Outputs() map[string]string { return s.outputs }
+
+// Environments returns the variables of each function, by its logical ID: those of
+// the template, and its credential.
+func (s *Stack) Environments() map[string]map[string]string { return s.env }
 
 // DynamoDB returns the layer that answers for DynamoDB.
 func (s *Stack) DynamoDB() *dynamodb.Layer { return s.dynamodb }
