@@ -29,6 +29,7 @@ func wire(cfg aws.Config, env *boot.Env) api.Operation {
 	retriers := map[operation.Kind]api.OperationRetrier{
 		operation.Provision:   provisioning.NewRetrier(operations, tenants, vault, provision),
 		operation.Deprovision: deprovisioning.NewRetrier(operations, tenants, deprovision),
+		operation.Migrate:     provisioning.NewMigrationRetrier(operations, tenants, provision),
 	}
 	hashKey := secret.NewValue(secrets, env.String("HASH_KEY_ARN"))
 	return api.RetryOperation(operations, retriers, dynamo.NewRecords(table), hashKey.Bytes)

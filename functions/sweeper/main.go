@@ -34,6 +34,16 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 	tenants, operations, users := dynamo.NewTenants(table), dynamo.NewOperations(table), dynamo.NewUsers(table)
 	directory := cognito.NewDirectory(cognitoidentityprovider.NewFromConfig(cfg), env.String("USER_POOL_ID"))
 	due, vault, machines := dynamo.NewDue(table), secret.NewOperations(secrets, stack), sfn.NewFromConfig(cfg)
+	provision := provisioning.Workflow{
+		Machine: workflow.NewMachine(machines, env.String("STATE_MACHINE_ARN")),
+		Runner:  provisioning.NewRunner(operations, tenants),
+		Steps: []work.WayBack{
+			provisioning.Database(dynamo.NewDatabases(db, stack), tenants),
+			provisioning.RemoteMongoDB(invoke.NewStep(lambda.NewFromConfig(cfg), env.String("PROVISIONING_MONGODB_ARN"))),
+			provisioning.Identity(directory, users, vault),
+			provisioning.SIP(secret.NewTenants(secrets, stack), vault, tenants),
+		},
+	}
 	sweeper := &sweep.Sweeper{
 		Due:        due,
 		Operations: operations,
@@ -44,16 +54,8 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 		Vault:      vault,
 		Inventory:  secret.NewInventory(secrets, stack),
 		Workflows: map[operation.Kind]sweep.Workflow{
-			operation.Provision: provisioning.Workflow{
-				Machine: workflow.NewMachine(machines, env.String("STATE_MACHINE_ARN")),
-				Runner:  provisioning.NewRunner(operations, tenants),
-				Steps: []work.WayBack{
-					provisioning.Database(dynamo.NewDatabases(db, stack), tenants),
-					provisioning.RemoteMongoDB(invoke.NewStep(lambda.NewFromConfig(cfg), env.String("PROVISIONING_MONGODB_ARN"))),
-					provisioning.Identity(directory, users, vault),
-					provisioning.SIP(secret.NewTenants(secrets, stack), vault, tenants),
-				},
-			},
+			operation.Provision: provision,
+			operation.Migrate:   provision,
 			operation.Deprovision: deprovisioning.Workflow{
 				Machine:    workflow.NewMachine(machines, env.String("DEPROVISION_STATE_MACHINE_ARN")),
 				Operations: operations,

@@ -235,15 +235,28 @@ func lookInto(t *testing.T, client *driver.Client, k *userKeeper, name string) t
 // whole is a tenant's database as it is to be.
 func whole(name, tenantID, operationID string, attempt int32, password string) tenantDatabase {
 	return tenantDatabase{
-		Tag: map[string]any{"_id": "database", "tenant": tenantID, "operation": operationID, "attempt": attempt, "schema_version": int32(1)},
+		Tag: map[string]any{"_id": "database", "tenant": tenantID, "operation": operationID, "attempt": attempt, "schema_version": int32(tenant.LatestSchemaVersion)},
 		Collections: map[string][]string{
 			"tenantry":      {"_id_"},
 			"contacts":      {"_id_", "emails", "phones", "updated"},
 			"conversations": {"_id_", "contact", "inbox"},
 			"messages":      {"_id_", "carrier", "conversation"},
-			"call_records":  {"_id_", "call", "contact", "started"},
+			"call_records":  {"_id_", "agent", "call", "contact", "started"},
 		},
 		User: mongoUser{"tenant", password, []mongoRole{{"readWrite", name}}},
+	}
+}
+
+// atFirst makes a tenant's database what it is at the first version of its schema.
+func atFirst(t *testing.T, client *driver.Client, name string) {
+	t.Helper()
+	db := client.Database(name)
+	if err := db.Collection("call_records").Indexes().DropOne(t.Context(), "agent"); err != nil {
+		t.Fatal(err)
+	}
+	set := bson.D{{Key: "$set", Value: bson.D{{Key: "schema_version", Value: int32(1)}}}}
+	if _, err := db.Collection("tenantry").UpdateByID(t.Context(), "database", set); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -254,7 +267,7 @@ func TestMongoDatabases(t *testing.T) {
 	client := connect(t, server.address())
 	k := startUserKeeper(t, server.address())
 	databases := mongo.NewDatabases(mongo.NewDriver(func(context.Context) (string, error) { return k.uri(), nil }), "test")
-	acme := tenant.Tenant{ID: identity.TenantID(uuid.NewString()), Slug: "acme", SchemaVersion: 1}
+	acme := tenant.Tenant{ID: identity.TenantID(uuid.NewString()), Slug: "acme", SchemaVersion: tenant.LatestSchemaVersion}
 	first := operation.Operation{ID: operation.ID(uuid.NewString()), Attempt: 1}
 	name := databases.Name(acme)
 	check := func(want tenantDatabase) {
@@ -304,6 +317,23 @@ func TestMongoDatabases(t *testing.T) {
 	made := whole(name, string(acme.ID), string(first.ID), 2, "two")
 	check(made)
 
+	// A migration changes what is not there, and nothing else.
+	if _, err := client.Database(name).Collection("call_records").InsertOne(t.Context(), bson.D{{Key: "call_id", Value: "call-1"}, {Key: "agent_id", Value: "agent-1"}}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		atFirst(t, client, name)
+		for _, version := range []int{1, tenant.LatestSchemaVersion, 1, tenant.LatestSchemaVersion} {
+			if err := databases.Migrate(t.Context(), acme, version); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check(made)
+	}
+	if n, err := client.Database(name).Collection("call_records").CountDocuments(t.Context(), bson.D{}); err != nil || n != 1 {
+		t.Errorf("%d call records are left, %v", n, err)
+	}
+
 	// What is another's stays as it is.
 	other := operation.Operation{ID: operation.ID(uuid.NewString()), Attempt: 9}
 	if err := databases.Create(t.Context(), acme, other, "three"); !errors.Is(err, fault.Conflict) {
@@ -320,6 +350,9 @@ func TestMongoDatabases(t *testing.T) {
 	if err := databases.Remove(t.Context(), namesake); !errors.Is(err, fault.Conflict) {
 		t.Errorf("another tenant: got %v, want %v", err, fault.Conflict)
 	}
+	if err := databases.Migrate(t.Context(), namesake, tenant.LatestSchemaVersion); !errors.Is(err, fault.Conflict) {
+		t.Errorf("the migration of another tenant: got %v, want %v", err, fault.Conflict)
+	}
 	check(made)
 	if _, err := client.Database(name).Collection("contacts").InsertOne(t.Context(), bson.D{{Key: "name", Value: "Grace"}}); err != nil {
 		t.Fatal(err)
@@ -327,6 +360,10 @@ func TestMongoDatabases(t *testing.T) {
 	for range 2 {
 		if err := databases.Remove(t.Context(), acme); err != nil {
 			t.Fatal(err)
+		}
+		check(nothing)
+		if err := databases.Migrate(t.Context(), acme, tenant.LatestSchemaVersion); !errors.Is(err, fault.Conflict) {
+			t.Errorf("the migration of nothing: got %v, want %v", err, fault.Conflict)
 		}
 		check(nothing)
 	}
@@ -391,7 +428,7 @@ func (s *set) aws(t *testing.T, target string, in map[string]any) map[string]any
 }
 
 // TestMongoTenant provisions a tenant by the functions themselves, where the stack
-// has a MongoDB server, and takes it apart.
+// has a MongoDB server, migrates it, and takes it apart.
 func TestMongoTenant(t *testing.T) {
 	t.Parallel()
 	server := startMongo(t)
@@ -435,6 +472,22 @@ func TestMongoTenant(t *testing.T) {
 	}
 	if diff := cmp.Diff(whole(name, id, operationID, 1, secret.MongoDB.Password), lookInto(t, client, k, name)); diff != "" {
 		t.Errorf("database %s (-want +got):\n%s", name, diff)
+	}
+
+	atFirst(t, client, name)
+	s.aws(t, "DynamoDB_20120810.UpdateItem", map[string]any{
+		"TableName": s.Table, "Key": map[string]any{"pk": map[string]string{"S": "TENANT#" + id}, "sk": map[string]string{"S": "TENANT"}},
+		"UpdateExpression": "SET schema_version = :v", "ExpressionAttributeValues": map[string]any{":v": map[string]string{"N": "1"}},
+	})
+	migration := admin.do(t, "POST", "/tenants/"+id+"/migrate", nil, http.StatusAccepted)
+	if o := ended("/operations/" + migration["id"].(string)); o["state"] != "succeeded" || o["kind"] != "migrate" {
+		t.Errorf("the operation is %v", o)
+	}
+	if got := admin.do(t, "GET", "/tenants/"+id, nil, http.StatusOK); got["schema_version"] != float64(tenant.LatestSchemaVersion) || got["status"] != "active" {
+		t.Errorf("the tenant is %v", got)
+	}
+	if diff := cmp.Diff(whole(name, id, operationID, 1, secret.MongoDB.Password), lookInto(t, client, k, name)); diff != "" {
+		t.Errorf("database %s after its migration (-want +got):\n%s", name, diff)
 	}
 
 	pooled := admin.do(t, "POST", "/tenants", map[string]any{"name": "Pooled", "isolation": "pooled"}, http.StatusAccepted)

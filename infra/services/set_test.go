@@ -24,6 +24,7 @@ type set struct {
 	StackName   string `json:"stack_name"`
 	APIURL      string `json:"api_url"`
 	AWSEndpoint string `json:"aws_endpoint"`
+	Table       string `json:"table"`
 	Admin       struct {
 		Username string `json:"username"`
 		Password string `json:"password"`

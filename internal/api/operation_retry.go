@@ -43,17 +43,18 @@ func RetryOperation(operations OperationGetter, retriers map[operation.Kind]Oper
 			if retrier == nil {
 				return nil, errors.New("nothing retries operations of kind " + string(o.Kind))
 			}
-			receipt := func(o operation.Operation) (*idempotency.Record, error) { return r.Receipt(retried(o)) }
+			receipt := func(o operation.Operation) (*idempotency.Record, error) { return r.Receipt(accepted(o)) }
 			o, err = retrier.Retry(ctx, r.Caller, o.ID, work.NewPasswords(in), receipt)
 			if err != nil {
 				return nil, err
 			}
-			return retried(o), nil
+			return accepted(o), nil
 		},
 	}
 }
 
-func retried(o operation.Operation) *Response {
+// accepted is the answer that tells of an operation which is to run.
+func accepted(o operation.Operation) *Response {
 	return Accepted("/operations/"+string(o.ID), newOperationView(o))
 }
 

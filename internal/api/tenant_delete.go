@@ -35,7 +35,7 @@ func DeleteTenant(tenants TenantDeleter, operations RunningFinder) Operation {
 			if err != nil {
 				return nil, err
 			}
-			return Accepted("/operations/"+string(o.ID), newOperationView(o)), nil
+			return accepted(o), nil
 		},
 	}
 }

@@ -159,6 +159,7 @@ func TestRetryOperation(t *testing.T) {
 	}{
 		"a provision":    {operation.Provision, operationID, nil, 202, pendingOperation},
 		"a deprovision":  {operation.Deprovision, operationID, refused, 409, problemBody(fault.OperationNotFailed, "The operation has not failed", 409, `"detail":"the operation is pending",`+end)},
+		"a migration":    {operation.Migrate, operationID, refused, 409, problemBody(fault.OperationNotFailed, "The operation has not failed", 409, `"detail":"the operation is pending",`+end)},
 		"of no kind":     {"other", operationID, nil, 500, internal},
 		"unknown":        {operation.Provision, "x", nil, 404, problemBody(fault.NotFound, "There is no such thing", 404, `"detail":"there is no operation \"x\"",`+end)},
 		"a broken store": {operation.Provision, "broken", nil, 500, internal},
@@ -174,6 +175,7 @@ func TestRetryOperation(t *testing.T) {
 			retriers := map[operation.Kind]OperationRetrier{
 				operation.Provision:   retrier(operation.Provision),
 				operation.Deprovision: retrier(operation.Deprovision),
+				operation.Migrate:     retrier(operation.Migrate),
 			}
 			store := oneOperation{newOperation(func(o *operation.Operation) { o.Kind = test.kind })}
 			op := RetryOperation(store, retriers, recorder{}, testKey)

@@ -53,7 +53,7 @@ const acmeView = `{"id":"` + acmeID + `","name":"Acme","slug":"acme","status":"a
 	`"sip_enabled":false,"sip_domain":null,"sip_username":null,"recording_enabled":true,"recording_format":"mp4","analytics_enabled":true,` +
 	`"hipaa_enabled":false,"pci_enabled":false,"data_encryption_enabled":true,"retention_days":90,` +
 	`"webhook_url":null,"webhook_timeout_seconds":20,"isolation":"dedicated","database":null,"mongo_database":null,` +
-	`"schema_version":1,"created_at":"2026-11-22T01:30:00.000Z","updated_at":"2026-11-22T01:30:00.000Z","purge_at":null,"monthly_usage_cents":0`
+	`"schema_version":2,"created_at":"2026-11-22T01:30:00.000Z","updated_at":"2026-11-22T01:30:00.000Z","purge_at":null,"monthly_usage_cents":0`
 
 // oneTenant is a store of one tenant.
 type oneTenant struct{ tenant.Tenant }

@@ -30,6 +30,8 @@ const (
 	TenantSecretsRemoved  Action = "tenant.secrets_removed"
 	TenantAgentsRemoved   Action = "tenant.agents_removed"
 	TenantEmailReleased   Action = "tenant.email_released"
+	TenantMigrating       Action = "tenant.migrating"
+	TenantMigrated        Action = "tenant.migrated"
 	TenantDeleting        Action = "tenant.deleting"
 	TenantRestored        Action = "tenant.restored"
 	TenantPurging         Action = "tenant.purging"

@@ -1,77 +1,12 @@
 package deprovisioning
 
 import (
-	"context"
-	"errors"
-	"fmt"
-
-	"github.com/tenantry/tenantry/internal/audit"
-	"github.com/tenantry/tenantry/internal/fault"
-	"github.com/tenantry/tenantry/internal/identity"
-	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/tenant"
 	"github.com/tenantry/tenantry/internal/work"
 )
 
-// A Retrier runs failed deprovisionings again.
-type Retrier struct {
-	operations work.Operations
-	tenants    tenant.Store
-	starter    work.Starter
-}
-
-// NewRetrier returns a Retrier.
-func NewRetrier(operations work.Operations, tenants tenant.Store, starter work.Starter) *Retrier {
-	return &Retrier{operations, tenants, starter}
-}
-
-// Retry runs a failed operation again. It fails with fault.OperationNotFailed
-// unless the operation failed, and with fault.Invalid if there is a password.
-func (r *Retrier) Retry(ctx context.Context, c identity.Caller, id operation.ID, newer work.NewPasswords, receipt work.Receipt) (operation.Operation, error) {
-	o, err := r.retry(ctx, c, id, newer, receipt)
-	if err == nil {
-		return o, nil
-	}
-	if _, late := work.Failed(ctx, r.operations, id); errors.Is(late, fault.OperationNotFailed) {
-		return o, late // another retry was first
-	}
-	return o, err
-}
-
-func (r *Retrier) retry(ctx context.Context, c identity.Caller, id operation.ID, newer work.NewPasswords, receipt work.Receipt) (operation.Operation, error) {
-	before, err := work.Failed(ctx, r.operations, id)
-	if err != nil {
-		return before, err
-	}
-	if err := uselessPasswords(newer).Err(); err != nil {
-		return before, err
-	}
-	tBefore, err := r.tenants.Get(ctx, before.TenantID)
-	if err != nil {
-		return before, err
-	}
-	after := work.Again(before)
-	record, err := receipt(after)
-	if err != nil {
-		return before, err
-	}
-	tAfter := tBefore // stays purging
-	tAfter.Version++
-	told := audit.For(audit.By(c), id).Did(audit.OperationRetried, tBefore.ID, audit.Of("operation", id))
-	if err := r.operations.SaveWithTenant(ctx, before, after, tBefore, tAfter, told, record); err != nil {
-		return before, fmt.Errorf("retry operation %s: %w", id, err)
-	}
-	work.Start(ctx, r.starter, after)
-	return after, nil
-}
-
-func uselessPasswords(newer work.NewPasswords) fault.Fields {
-	var f fault.Fields
-	if newer.AdminPassword.Set {
-		f.Add("#/admin_password", "is of no use: the operation makes no account")
-	}
-	if newer.SIPPassword.Set {
-		f.Add("#/sip_password", "is of no use: the operation keeps no secret")
-	}
-	return f
+// NewRetrier returns what runs failed deprovisionings again. The tenant is purging,
+// and stays so.
+func NewRetrier(operations work.Operations, tenants tenant.Store, starter work.Starter) *work.Retrier {
+	return work.NewRetrier(operations, tenants, starter, func(tenant.Tenant) error { return nil })
 }

@@ -75,7 +75,7 @@ func (r *Runner) Begin(ctx context.Context, task work.Task) error {
 // Finish ends an operation whose other steps are done: a tombstone is left of the
 // tenant, and what was reserved for it is free.
 func (r *Runner) Finish(ctx context.Context, task work.Task) error {
-	_, err := r.Runner.Finish(ctx, task, stepFinish, work.Ending{
+	_, err := r.Runner.Finish(ctx, task, stepFinish, work.Always(work.Ending{
 		Action: audit.TenantDeleted,
 		Tenant: func(o operation.Operation, t tenant.Tenant, now time.Time) (tenant.Tenant, error) {
 			for _, step := range o.Steps {
@@ -85,21 +85,14 @@ func (r *Runner) Finish(ctx context.Context, task work.Task) error {
 			}
 			return t.Bury(now)
 		},
-	})
+	}))
 	return err
 }
 
 // Fail ends an operation that cannot go on. The tenant stays as it is: a retry goes
 // on with it.
 func (r *Runner) Fail(ctx context.Context, task work.Task, cause work.Cause) error {
-	return r.Runner.Fail(ctx, task, cause, work.Failing{
-		Ending: work.Ending{
-			Action: audit.OperationFailed,
-			Target: audit.Of("operation", task.OperationID),
-			Tenant: func(_ operation.Operation, t tenant.Tenant, _ time.Time) (tenant.Tenant, error) { return t, nil },
-		},
-		Hint: hint,
-	})
+	return r.Runner.Fail(ctx, task, cause, work.Always(work.FailedAsItWas(task.OperationID, hint)))
 }
 
 // hint says what an operator can do about a failure.

@@ -163,15 +163,41 @@ func (s *Databases) setUp(ctx context.Context, name string, schemaVersion int) e
 	if err != nil {
 		return tableFailure("set point-in-time recovery of table "+name, err)
 	}
-	_, err = s.db.PutItem(ctx, &dynamodb.PutItemInput{TableName: &name, Item: map[string]types.AttributeValue{
-		"pk":             &types.AttributeValueMemberS{Value: "SCHEMA"},
-		"sk":             &types.AttributeValueMemberS{Value: "SCHEMA"},
-		"schema_version": &types.AttributeValueMemberN{Value: strconv.Itoa(schemaVersion)},
-	}})
-	if err != nil {
-		return tableFailure("write the schema version of table "+name, err)
+	return s.setSchemaVersion(ctx, name, schemaVersion)
+}
+
+// setSchemaVersion writes down the version of the schema that a table has, unless it
+// has a later one.
+func (s *Databases) setSchemaVersion(ctx context.Context, name string, version int) error {
+	v := &types.AttributeValueMemberN{Value: strconv.Itoa(version)}
+	_, err := s.db.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: &name,
+		Item: map[string]types.AttributeValue{
+			"pk":             &types.AttributeValueMemberS{Value: "SCHEMA"},
+			"sk":             &types.AttributeValueMemberS{Value: "SCHEMA"},
+			"schema_version": v,
+		},
+		ConditionExpression:       new("attribute_not_exists(schema_version) OR schema_version <= :v"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{":v": v},
+	})
+	if _, later := errors.AsType[*types.ConditionalCheckFailedException](err); err == nil || later {
+		return nil
 	}
-	return nil
+	return tableFailure("write the schema version of table "+name, err)
+}
+
+// Migrate brings the tenant's table to a version of the schema, unless it has a later
+// one: the items say themselves what they are, so that is only written down. It fails
+// with fault.Conflict if there is no table, or if that was not made for the tenant.
+func (s *Databases) Migrate(ctx context.Context, t tenant.Tenant, version int) error {
+	table, err := s.owned(ctx, t, nil)
+	if errors.Is(err, errNoItem) {
+		return fault.New(fault.Conflict, "there is no table %s", s.Name(t))
+	}
+	if err != nil {
+		return err
+	}
+	return s.setSchemaVersion(ctx, *table.TableName, version)
 }
 
 // expire turns the time to live of a table on, unless it is.

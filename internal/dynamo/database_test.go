@@ -233,6 +233,32 @@ func TestDatabaseRemoved(t *testing.T) {
 	}
 }
 
+// TestDatabaseMigrated writes down a later version of the schema, and no earlier one,
+// whatever operation made the table.
+func TestDatabaseMigrated(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	if err := b.databases.Migrate(t.Context(), b.tenant, 3); !errors.Is(err, fault.Conflict) || b.status() != "" {
+		t.Errorf("nothing is there: got %v, want %v", err, fault.Conflict)
+	}
+	b.tenant.SchemaVersion = 1
+	b.create()
+	for _, version := range []int{2, 3, 3, 2} {
+		if err := b.databases.Migrate(t.Context(), b.tenant, version); err != nil {
+			t.Errorf("version %d: %v", version, err)
+		}
+	}
+	b.check()
+	b.create() // as a late duplicate of the step does
+	b.check()
+	namesake := b.tenant
+	namesake.ID = b.tenant.ID[:8] + identity.TenantID(uuid.NewString())[8:]
+	if err := b.databases.Migrate(t.Context(), namesake, 9); !errors.Is(err, fault.Conflict) {
+		t.Errorf("another tenant's: got %v, want %v", err, fault.Conflict)
+	}
+	b.check()
+}
+
 // TestDatabaseOfAnother leaves alone what is not the operation's.
 func TestDatabaseOfAnother(t *testing.T) {
 	t.Parallel()

@@ -38,8 +38,7 @@ func (s *Tenants) Delete(ctx context.Context, before, after tenant.Tenant, o ope
 	for attempt := 1; ; attempt++ {
 		tx := s.begin()
 		tx.replaceTenant(before, after)
-		tx.put(newOperationItem(o), fault.New(fault.Conflict, "there is an operation %q already", o.ID))
-		tx.put(runningItem{runningKey(after.ID), o.ID}, fault.New(fault.OperationRunning, "another operation runs on the tenant"))
+		tx.engage(o)
 		tx.record(r)
 		err := tx.run(ctx)
 		if !errors.Is(err, errCallsLive) {

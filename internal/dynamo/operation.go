@@ -83,6 +83,25 @@ func (s *Operations) SaveWithTenant(ctx context.Context, before, after operation
 	return tx.run(ctx)
 }
 
+// Engage replaces before by after, which the operation is to work on, or does
+// nothing. It fails with idempotency.ErrRecorded if the receipt is there already, with
+// fault.Conflict if the stored version is not that of before, and with
+// fault.OperationRunning if another operation runs on the tenant.
+func (s *Tenants) Engage(ctx context.Context, before, after tenant.Tenant, o operation.Operation, r audit.Record, receipt *idempotency.Record) error {
+	tx := s.begin()
+	tx.receipt(receipt)
+	tx.replaceTenant(before, after)
+	tx.engage(o)
+	tx.record(r)
+	return tx.run(ctx)
+}
+
+// engage writes an operation that is to run on a tenant which has been there.
+func (tx *transaction) engage(o operation.Operation) {
+	tx.put(newOperationItem(o), fault.New(fault.Conflict, "there is an operation %q already", o.ID))
+	tx.put(runningItem{runningKey(o.TenantID), o.ID}, fault.New(fault.OperationRunning, "another operation runs on the tenant"))
+}
+
 func (tx *transaction) replaceOperation(before, after operation.Operation) {
 	tx.replace(newOperationItem(after), before.Version, fault.New(fault.Conflict, "the operation went on meanwhile"))
 }
@@ -91,23 +110,24 @@ func (tx *transaction) replaceOperation(before, after operation.Operation) {
 // it has ended and its passwords are gone.
 type operationItem struct {
 	key
-	ID           operation.ID      `dynamodbav:"id"`
-	Kind         operation.Kind    `dynamodbav:"kind"`
-	TenantID     identity.TenantID `dynamodbav:"tenant_id"`
-	State        operation.State   `dynamodbav:"state"`
-	Attempt      int               `dynamodbav:"attempt"`
-	Steps        []stepItem        `dynamodbav:"steps"`
-	Failure      *failureItem      `dynamodbav:"failure,omitempty"`
-	CreatedAt    time.Time         `dynamodbav:"created_at"`
-	EndedAt      *time.Time        `dynamodbav:"ended_at,omitempty"`
-	AdminEmail   string            `dynamodbav:"admin_email,omitempty"`
-	Secret       string            `dynamodbav:"secret,omitempty"`
-	NotBefore    *time.Time        `dynamodbav:"not_before,omitempty"`
-	Version      int64             `dynamodbav:"version"`
-	OfTenant     string            `dynamodbav:"of_tenant"`
-	OfTenantSort string            `dynamodbav:"of_tenant_sort"`
-	Due          string            `dynamodbav:"due,omitempty"`
-	DueAt        string            `dynamodbav:"due_at,omitempty"`
+	ID            operation.ID      `dynamodbav:"id"`
+	Kind          operation.Kind    `dynamodbav:"kind"`
+	TenantID      identity.TenantID `dynamodbav:"tenant_id"`
+	State         operation.State   `dynamodbav:"state"`
+	Attempt       int               `dynamodbav:"attempt"`
+	Steps         []stepItem        `dynamodbav:"steps"`
+	Failure       *failureItem      `dynamodbav:"failure,omitempty"`
+	CreatedAt     time.Time         `dynamodbav:"created_at"`
+	EndedAt       *time.Time        `dynamodbav:"ended_at,omitempty"`
+	AdminEmail    string            `dynamodbav:"admin_email,omitempty"`
+	Secret        string            `dynamodbav:"secret,omitempty"`
+	SchemaVersion int               `dynamodbav:"schema_version,omitempty"`
+	NotBefore     *time.Time        `dynamodbav:"not_before,omitempty"`
+	Version       int64             `dynamodbav:"version"`
+	OfTenant      string            `dynamodbav:"of_tenant"`
+	OfTenantSort  string            `dynamodbav:"of_tenant_sort"`
+	Due           string            `dynamodbav:"due,omitempty"`
+	DueAt         string            `dynamodbav:"due_at,omitempty"`
 }
 
 type stepItem struct {
@@ -130,7 +150,7 @@ func newOperationItem(o operation.Operation) operationItem {
 	item := operationItem{
 		key: operationKey(o.ID), ID: o.ID, Kind: o.Kind, TenantID: o.TenantID, State: o.State, Attempt: o.Attempt,
 		Failure: (*failureItem)(o.Failure), CreatedAt: o.CreatedAt, EndedAt: o.EndedAt,
-		AdminEmail: o.AdminEmail, Secret: o.Secret, Version: o.Version,
+		AdminEmail: o.AdminEmail, Secret: o.Secret, SchemaVersion: o.SchemaVersion, Version: o.Version,
 		OfTenant: operationsOf(o.TenantID), OfTenantSort: inTime(o.CreatedAt, string(o.ID)),
 	}
 	if !o.NotBefore.IsZero() {
@@ -149,7 +169,7 @@ func (i operationItem) operation() operation.Operation {
 	o := operation.Operation{
 		ID: i.ID, Kind: i.Kind, TenantID: i.TenantID, State: i.State, Attempt: i.Attempt,
 		Failure: (*operation.Failure)(i.Failure), CreatedAt: i.CreatedAt, EndedAt: i.EndedAt,
-		AdminEmail: i.AdminEmail, Secret: i.Secret, Version: i.Version,
+		AdminEmail: i.AdminEmail, Secret: i.Secret, SchemaVersion: i.SchemaVersion, Version: i.Version,
 	}
 	if i.NotBefore != nil {
 		o.NotBefore = *i.NotBefore

@@ -124,6 +124,21 @@ func taken(name string) error {
 	return fault.New(fault.Conflict, "there is a MongoDB database %s already, and it was not made for this tenant", name)
 }
 
+// Migrate brings the tenant's database to a version of the schema, unless it has a
+// later one, whatever operation made it. It fails with fault.Conflict if the database
+// is not tagged as the tenant's.
+func (s *Databases) Migrate(ctx context.Context, t tenant.Tenant, version int) error {
+	name := s.Name(t)
+	tag, err := s.server.Tag(ctx, name)
+	if errors.Is(err, ErrNoTag) || err == nil && tag.Tenant != string(t.ID) {
+		return untagged(name)
+	}
+	if err != nil {
+		return err
+	}
+	return s.migrate(ctx, name, tag.SchemaVersion, version)
+}
+
 // Delete removes the tenant's database with its user if the operation made it, by
 // the attempt or an earlier one; another's is left alone. It fails if a later attempt
 // has made it anew.
@@ -157,15 +172,19 @@ func (s *Databases) Remove(ctx context.Context, t tenant.Tenant) error {
 		if err != nil || len(there) == 0 {
 			return err
 		}
-		return fault.New(fault.Conflict, "the MongoDB database %s is not tagged as this tenant's", name)
+		return untagged(name)
 	}
 	if err != nil {
 		return err
 	}
 	if tag.Tenant != string(t.ID) {
-		return fault.New(fault.Conflict, "the MongoDB database %s is not tagged as this tenant's", name)
+		return untagged(name)
 	}
 	return s.drop(ctx, name)
+}
+
+func untagged(name string) error {
+	return fault.New(fault.Conflict, "the MongoDB database %s is not tagged as this tenant's", name)
 }
 
 // drop removes a database, its tag last: as long as there is anything, whoever comes

@@ -110,6 +110,21 @@ func TestMigrate(t *testing.T) {
 			t.Errorf("from %d to %d (-want +got):\n%s", test.from, test.to, diff)
 		}
 	}
+	for _, test := range []struct {
+		from, to int
+		want     []string
+	}{{1, 3, all[5:11]}, {2, 3, all[8:11]}, {3, 3, nil}, {3, 1, nil}} {
+		l := &log{tag: made}
+		l.tag.SchemaVersion, l.tag.Operation = test.from, "another" // of the same tenant
+		s := NewDatabases(l, "s")
+		s.schema = versions
+		if err := s.Migrate(t.Context(), acme, test.to); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(test.want, l.calls); diff != "" {
+			t.Errorf("migrated from %d to %d (-want +got):\n%s", test.from, test.to, diff)
+		}
+	}
 	l := &log{tag: made}
 	beyond := acme
 	beyond.SchemaVersion = len(schema) + 1
@@ -121,6 +136,9 @@ func TestMigrate(t *testing.T) {
 // TestSchema sees to it that a version can be applied twice: MongoDB tells indexes of
 // a collection apart by their names and keys.
 func TestSchema(t *testing.T) {
+	if len(schema) != tenant.LatestSchemaVersion {
+		t.Errorf("there are %d versions, and tenants get %d", len(schema), tenant.LatestSchemaVersion)
+	}
 	seen := map[string]bool{}
 	for _, version := range schema {
 		for _, c := range version {

@@ -25,6 +25,11 @@ var schema = [][]collection{
 			{Name: "started", Keys: []Key{Descending("started_at")}},
 		}},
 	},
+	{
+		{"call_records", []Index{
+			{Name: "agent", Keys: []Key{Ascending("agent_id"), Descending("started_at")}}, // what an agent was asked
+		}},
+	},
 }
 
 // A collection is one with its indexes, as far as a version of the schema makes

@@ -19,6 +19,7 @@ type Kind string
 const (
 	Provision   Kind = "provision"
 	Deprovision Kind = "deprovision"
+	Migrate     Kind = "migrate"
 )
 
 // A State is how far an operation or one of its steps has come.
@@ -51,6 +52,9 @@ type Operation struct {
 	// Secret names the secret that holds the passwords of the request, or is ""
 	// where there were none.
 	Secret string
+	// SchemaVersion is the version of the schema that a migration brings the tenant's
+	// databases to. Other kinds have none.
+	SchemaVersion int
 	// NotBefore is when its work may begin. The zero value is at once.
 	NotBefore time.Time
 	// DueAt is when the sweeper looks whether the operation still goes on.
@@ -75,6 +79,9 @@ type Failure struct {
 	Detail string
 	Hint   string
 }
+
+// HasWayBack reports whether what the operation did can be undone.
+func (o Operation) HasWayBack() bool { return o.Kind == Provision }
 
 // Done reports whether the operation has ended.
 func (o Operation) Done() bool { return o.EndedAt != nil }

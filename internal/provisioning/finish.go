@@ -25,10 +25,11 @@ func NewRunner(operations work.Operations, tenants tenant.Store) *Runner {
 	return &Runner{work.NewRunner(operations, tenants), operations}
 }
 
-// Activate ends an operation well: the tenant is active from then on, and the
-// passwords of the request are no more.
+// Activate ends an operation well: the tenant is active from then on, or has the
+// version of the schema that it was migrated to. The passwords of the request are no
+// more.
 func (r *Runner) Activate(ctx context.Context, vault work.Dropper, task work.Task) error {
-	o, err := r.Finish(ctx, task, stepActivate, work.Ending{Action: audit.TenantProvisioned, Tenant: activated})
+	o, err := r.Finish(ctx, task, stepActivate, ending)
 	if err != nil || o.State != operation.Succeeded {
 		return err
 	}
@@ -36,6 +37,13 @@ func (r *Runner) Activate(ctx context.Context, vault work.Dropper, task work.Tas
 		slog.WarnContext(ctx, "passwords left for the sweeper", "operation_id", o.ID, "error", err)
 	}
 	return nil
+}
+
+func ending(o operation.Operation) work.Ending {
+	if o.Kind == operation.Migrate {
+		return work.Ending{Action: audit.TenantMigrated, Tenant: migrated}
+	}
+	return work.Ending{Action: audit.TenantProvisioned, Tenant: activated}
 }
 
 func activated(_ operation.Operation, t tenant.Tenant, now time.Time) (tenant.Tenant, error) {
@@ -46,14 +54,21 @@ func activated(_ operation.Operation, t tenant.Tenant, now time.Time) (tenant.Te
 	return t, nil
 }
 
-// Fail ends an operation whose steps are undone. What was reserved for the
-// tenant stays reserved for a retry.
+// Fail ends an operation whose steps are undone, if they have a way back. What was
+// reserved for the tenant stays reserved for a retry.
 func (r *Runner) Fail(ctx context.Context, task work.Task, cause work.Cause) error {
-	return r.Runner.Fail(ctx, task, cause, work.Failing{
+	return r.Runner.Fail(ctx, task, cause, failing)
+}
+
+func failing(o operation.Operation) work.Failing {
+	if o.Kind == operation.Migrate {
+		return work.FailedAsItWas(o.ID, migrationHint)
+	}
+	return work.Failing{
 		Ending: work.Ending{Action: audit.TenantFailed, Tenant: failed},
 		Ready:  undone,
 		Hint:   hint,
-	})
+	}
 }
 
 // undone fails while a step of an operation is not undone.
@@ -112,7 +127,8 @@ func (r *Runner) Rollback(ctx context.Context, task work.Task, steps ...work.Way
 	return r.Fail(ctx, task, work.Dead)
 }
 
-// A Workflow is that of provisionings. One that died is rolled back.
+// A Workflow is that of provisionings and migrations. One that died is rolled back, if
+// it has a way back.
 type Workflow struct {
 	work.Machine
 	Runner *Runner

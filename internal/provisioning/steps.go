@@ -30,9 +30,13 @@ type Databases interface {
 	// Delete removes the tenant's database if the operation made it. It fails with
 	// operation.ErrNotReady until it is gone.
 	Delete(ctx context.Context, t tenant.Tenant, id operation.ID) error
+	// Migrate brings the tenant's database to a version of the schema, unless it has
+	// a later one. It fails with fault.Conflict if there is none of the tenant.
+	Migrate(ctx context.Context, t tenant.Tenant, version int) error
 }
 
-// Database is the step that gives a dedicated tenant a database of its own.
+// Database is the step that gives a dedicated tenant a database of its own, or
+// migrates that.
 func Database(databases Databases, tenants tenant.Store) work.TwoWayStep {
 	return database{databases, tenants}
 }
@@ -45,6 +49,9 @@ type database struct {
 func (database) Name() string { return stepDatabase }
 
 func (s database) Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
+	if o.Kind == operation.Migrate {
+		return s.databases.Migrate(ctx, t, o.SchemaVersion)
+	}
 	if err := s.databases.Create(ctx, t, o.ID); err != nil {
 		return err
 	}
@@ -70,9 +77,13 @@ type MongoDatabases interface {
 	// Delete removes the tenant's database with its user if the operation made it,
 	// by the attempt or an earlier one. It fails if a later one has made it anew.
 	Delete(ctx context.Context, t tenant.Tenant, o operation.Operation) error
+	// Migrate brings the tenant's database to a version of the schema, unless it has
+	// a later one. It fails with fault.Conflict if there is none of the tenant.
+	Migrate(ctx context.Context, t tenant.Tenant, version int) error
 }
 
-// MongoDB is the step that gives a dedicated tenant a MongoDB database of its own.
+// MongoDB is the step that gives a dedicated tenant a MongoDB database of its own, or
+// migrates that.
 func MongoDB(databases MongoDatabases, vault Vault, tenants tenant.Store) work.TwoWayStep {
 	return mongoDB{databases, vault, tenants}
 }
@@ -86,6 +97,9 @@ type mongoDB struct {
 func (mongoDB) Name() string { return stepMongoDB }
 
 func (s mongoDB) Apply(ctx context.Context, o operation.Operation, t tenant.Tenant) error {
+	if o.Kind == operation.Migrate {
+		return s.databases.Migrate(ctx, t, o.SchemaVersion)
+	}
 	passwords, err := open(ctx, s.vault, o)
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ type store struct {
 
 func newStore() *store {
 	return &store{
-		operation.Operation{ID: "o", Attempt: 1, Steps: []operation.Step{{Name: "database", State: operation.Pending}, {Name: "activate", State: operation.Pending}}},
+		operation.Operation{ID: "o", Kind: operation.Provision, Attempt: 1, Steps: []operation.Step{{Name: "database", State: operation.Pending}, {Name: "activate", State: operation.Pending}}},
 		tenant.Tenant{Status: tenant.Provisioning},
 	}
 }

@@ -16,7 +16,6 @@ const (
 	defaultRecordingFormat = "mp4"
 	defaultRetentionDays   = 90
 	defaultWebhookSeconds  = 20
-	firstSchemaVersion     = 1
 )
 
 // A Draft is a tenant that is still to be made.
@@ -49,7 +48,7 @@ func (d Draft) Tenant(now time.Time) Tenant {
 		WebhookTimeoutSeconds: defaultWebhookSeconds,
 		MetaData:              "{}",
 		Isolation:             d.Isolation.Or(Dedicated),
-		SchemaVersion:         firstSchemaVersion,
+		SchemaVersion:         LatestSchemaVersion,
 		CreatedAt:             now,
 		UpdatedAt:             now,
 		Version:               1,

@@ -40,7 +40,7 @@ func TestDraftTenant(t *testing.T) {
 		WebhookTimeoutSeconds: 20,
 		MetaData:              "{}",
 		Isolation:             tenant.Dedicated,
-		SchemaVersion:         1,
+		SchemaVersion:         tenant.LatestSchemaVersion,
 		CreatedAt:             now,
 		UpdatedAt:             now,
 		Version:               1,

@@ -30,12 +30,13 @@ type Ending struct {
 
 // Finish does the last step of an operation, which is to end it well. It returns
 // the operation as it is then; where there was nothing to do, as it was before.
-func (r *Runner) Finish(ctx context.Context, task Task, step string, e Ending) (operation.Operation, error) {
+// Ending says what that is to the operation.
+func (r *Runner) Finish(ctx context.Context, task Task, step string, ending func(operation.Operation) Ending) (operation.Operation, error) {
 	o, begun, err := r.mark(ctx, task, step, begin)
 	if err != nil || !begun {
 		return o, err
 	}
-	ended, err := r.end(ctx, o, e, func(o operation.Operation, now time.Time) operation.Operation {
+	ended, err := r.end(ctx, o, ending(o), func(o operation.Operation, now time.Time) operation.Operation {
 		o.State, o.EndedAt, o.DueAt = operation.Succeeded, &now, now.Add(LookAgainIn)
 		succeed(o.Step(step), now)
 		return o
@@ -44,6 +45,24 @@ func (r *Runner) Finish(ctx context.Context, task Task, step string, e Ending) (
 		return o, errors.Join(err, r.note(ctx, task, step, err))
 	}
 	return ended, nil
+}
+
+// Always is the ending, or failing, of every operation.
+func Always[E Ending | Failing](e E) func(operation.Operation) E {
+	return func(operation.Operation) E { return e }
+}
+
+// FailedAsItWas is the failing of an operation that leaves the tenant as it is: a
+// retry goes on with it.
+func FailedAsItWas(id operation.ID, hint func(step, code string) string) Failing {
+	return Failing{
+		Ending: Ending{
+			Action: audit.OperationFailed,
+			Target: audit.Of("operation", id),
+			Tenant: func(_ operation.Operation, t tenant.Tenant, _ time.Time) (tenant.Tenant, error) { return t, nil },
+		},
+		Hint: hint,
+	}
 }
 
 // A Failing is the Ending of an operation that cannot be done.
@@ -56,12 +75,13 @@ type Failing struct {
 }
 
 // Fail ends an operation that cannot be done. An attempt that is over is left as
-// it is.
-func (r *Runner) Fail(ctx context.Context, task Task, cause Cause, f Failing) error {
+// it is. Failing says what the failure is to the operation.
+func (r *Runner) Fail(ctx context.Context, task Task, cause Cause, failing func(operation.Operation) Failing) error {
 	o, err := r.operations.Get(ctx, task.OperationID)
 	if err != nil || o.Done() || o.Attempt != task.Attempt {
 		return err
 	}
+	f := failing(o)
 	if f.Ready != nil {
 		if err := f.Ready(o); err != nil {
 			return err

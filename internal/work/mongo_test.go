@@ -169,7 +169,7 @@ func (w *world) checkMongo() {
 	if t.MongoDatabase == nil || *t.MongoDatabase != name || found == nil || len(w.mongo.databases) != 1 {
 		w.Fatalf("the tenant names the MongoDB database %v, and there are %v", t.MongoDatabase, w.mongo.databases)
 	}
-	want := mongo.Tag{Tenant: string(w.tenantID), Operation: string(w.operationID), Attempt: w.operation().Attempt, SchemaVersion: 1}
+	want := mongo.Tag{Tenant: string(w.tenantID), Operation: string(w.operationID), Attempt: w.operation().Attempt, SchemaVersion: tenant.LatestSchemaVersion}
 	if found.tag == nil || *found.tag != want {
 		w.Errorf("the tag is %+v, want %+v", found.tag, want)
 	}

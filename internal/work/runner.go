@@ -84,13 +84,13 @@ func (r *Runner) Apply(ctx context.Context, step Step, task Task) error {
 	return err
 }
 
-// Undo removes what a step of an operation made.
+// Undo removes what a step of an operation made, if that has a way back.
 func (r *Runner) Undo(ctx context.Context, step WayBack, task Task) error {
 	o, err := r.operations.Get(ctx, task.OperationID)
 	if err != nil {
 		return err
 	}
-	if at := o.Step(step.Name()); o.Done() || o.Attempt != task.Attempt || at == nil || !Made(*at) {
+	if at := o.Step(step.Name()); !o.HasWayBack() || o.Done() || o.Attempt != task.Attempt || at == nil || !Made(*at) {
 		return nil
 	}
 	t, err := r.tenants.Get(ctx, o.TenantID)

@@ -66,9 +66,12 @@ type world struct {
 	sweeper  *sweep.Sweeper
 	workflow *workflow
 
+	migrator   *provisioning.Migrator
+	remigrator *work.Retrier
+
 	deleter     *deprovisioning.Deleter
 	restorer    *deprovisioning.Restorer
-	reviver     *deprovisioning.Retrier
+	reviver     *work.Retrier
 	purger      *deprovisioning.Runner
 	deprovision *workflow
 
@@ -107,6 +110,8 @@ func newWorld(t *testing.T, tableName string) *world {
 	w.tenants, w.operations, w.users = dynamo.NewTenants(stored), dynamo.NewOperations(stored), dynamo.NewUsers(stored)
 	w.service = provisioning.NewService(w.tenants, w.users, w.vault, w.machine).WithMongoDB(true)
 	w.retrier = provisioning.NewRetrier(w.operations, w.tenants, w.vault, w.machine)
+	w.migrator = provisioning.NewMigrator(w.tenants, w.machine)
+	w.remigrator = provisioning.NewMigrationRetrier(w.operations, w.tenants, w.machine)
 	w.runner = provisioning.NewRunner(w.operations, w.tenants)
 	w.steps = []work.TwoWayStep{
 		provisioning.Database(dynamo.NewDatabases(w.tables, "test"), w.tenants),
@@ -115,11 +120,13 @@ func newWorld(t *testing.T, tableName string) *world {
 		provisioning.SIP(w.credentials, w.vault, w.tenants),
 	}
 	waysBack := []work.WayBack{w.steps[0], provisioning.RemoteMongoDB(mongoFunction{w, w.steps[1]}), w.steps[2], w.steps[3]}
+	provision := provisioning.Workflow{Machine: w.machine, Runner: w.runner, Steps: waysBack}
 	w.sweeper = &sweep.Sweeper{
 		Due: w.due, Operations: w.operations, Tenants: w.tenants, Accounts: w.users, Calls: dynamo.NewCalls(stored), Directory: w.directory, Vault: w.vault,
 		Inventory: inventory{w.vault, w.credentials},
 		Workflows: map[operation.Kind]sweep.Workflow{
-			operation.Provision:   provisioning.Workflow{Machine: w.machine, Runner: w.runner, Steps: waysBack},
+			operation.Provision:   provision,
+			operation.Migrate:     provision,
 			operation.Deprovision: deprovisioning.Workflow{Machine: w.machine, Operations: w.operations},
 		},
 	}
@@ -364,7 +371,7 @@ func (w *world) checkActive() {
 	}
 	want := &table{
 		tags:   map[string]string{"tenantry:tenant": string(w.tenantID), "tenantry:operation": string(w.operationID)},
-		status: types.TableStatusActive, expires: true, backups: true, schema: "1",
+		status: types.TableStatusActive, expires: true, backups: true, schema: strconv.Itoa(tenant.LatestSchemaVersion),
 	}
 	if diff := cmp.Diff(map[string]*table{w.tableName(): want}, w.tables.named, cmp.AllowUnexported(table{})); diff != "" || t.Database == nil || *t.Database != w.tableName() {
 		w.Errorf("the tenant names the database %v; what there is (-want +got):\n%s", t.Database, diff)
