@@ -21,7 +21,7 @@ the files: the pages of the export, newest first, as GET /audit-events gives the
 with "Accept: text/csv". docs/audit.md tells what it checks, and what it cannot.
 Records that are not sealed yet are counted, and nobody vouches for them: neither
 for what they hold, nor that they are all there. Export again a few minutes later
-to have them sealed. A record that is sealed behind the head, which is what was
+to have them sealed; where nothing is, it cannot tell. A record that is sealed behind the head, which is what was
 signed, makes an export bad.
 
   -key public.pem  The public key that must have signed the export, as

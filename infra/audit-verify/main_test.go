@@ -95,6 +95,7 @@ func TestRun(t *testing.T) {
 	unsealed := write("unsealed.csv", strings.Replace(export(t, key), trail.Header(), trail.Header()+row(t, young), 1))
 	behind := write("behind.csv", strings.Replace(export(t, key), trail.Header(), trail.Header()+row(t, ahead), 1))
 	noHeadUnsealed := write("no-head-unsealed.csv", trail.Header()+row(t, young)+trail.NoHead())
+	noHeadSealed := write("no-head-sealed.csv", trail.Header()+row(t, event(t, audit.Record{ID: "R2", Time: time.Date(2026, 11, 22, 1, 31, 0, 0, time.UTC), Action: audit.KeyCreated}, 1))+trail.NoHead())
 	noHead := write("no-head.csv", trail.Header()+trail.NoHead())
 	pinned, others := write("key.pem", inPEM("PUBLIC KEY", public(t, key))), write("other.pem", inPEM("PUBLIC KEY", public(t, other)))
 	text, junk, private := write("text.pem", "text"), write("junk.pem", inPEM("PUBLIC KEY", []byte("junk"))), write("private.pem", inPEM("PRIVATE KEY", nil))
@@ -112,7 +113,9 @@ func TestRun(t *testing.T) {
 		"unsealed":          {[]string{unsealed}, 0, strings.Replace(found, "0 records that are not sealed yet", "1 records that are not sealed yet, which nobody vouches for", 1), ""},
 		"behind the head":   {[]string{behind}, 1, "bad: " + behind + ", row 2, record R2, seq 2: is behind the head, which is seq 1: nobody has signed for it\n", ""},
 		"no head, unsealed": {[]string{"-partial", noHeadUnsealed}, 0, "good as far as it goes: 1 records, 1 of them not sealed yet, which nobody vouches for; without a head", ""},
-		"no head":           {[]string{noHead}, 1, "bad: " + noHead + ", row 2: there is no head", ""},
+		"no head":           {[]string{noHeadSealed}, 1, "bad: " + noHeadSealed + ", row 3: there is no head", ""},
+		"nothing is sealed": {[]string{noHeadUnsealed}, 2, "", "audit-verify: there is no head, and nothing is sealed"},
+		"nothing is there":  {[]string{noHead}, 2, "", "audit-verify: there is no head, and nothing is sealed"},
 		"no head, partial":  {[]string{"-partial", noHead}, 0, "good as far as it goes: 0 records, 0 of them not sealed yet; ", ""},
 		"help":              {[]string{"--help"}, 0, usage, ""},
 		"nothing":           {nil, 2, "", "audit-verify: name the files of the export\n\nUsage: "},

@@ -256,12 +256,15 @@ func TestVerifyLateRecord(t *testing.T) {
 func TestVerifyUnsealed(t *testing.T) {
 	l := newLedger(t, 3)
 	l.add(audit.Event{Record: l.record("T", 70*time.Minute)})
-	l.add(audit.Event{Record: l.record("T", 55*time.Minute)})
-	if r := good(t, l.rows(), trail.Options{}); r.Records != 5 || r.Unsealed != 2 || r.Last != 3 {
+	l.seal(l.record("T", 65*time.Minute))
+	l.add(audit.Event{Record: l.record("T", 55*time.Minute)}) // its transaction took long
+	if r := good(t, l.rows(), trail.Options{}); r.Records != 6 || r.Unsealed != 2 || r.Last != 4 {
 		t.Errorf("got %+v", r)
 	}
-	l.add(audit.Event{Record: l.record("T", 49*time.Minute)}) // sealing went on until minute 60
-	bad(t, l.rows(), trail.Options{}, 4, 0, "has no place in the chain")
+	l.add(audit.Event{Record: l.record("T", 54*time.Minute)})
+	for _, o := range []trail.Options{{}, {Key: l.public()}, {Partial: true}} {
+		bad(t, l.rows(), o, 5, 0, "has no place in the chain, though much younger records have")
+	}
 
 	stripped := newLedger(t, 3)
 	stripped.events[1].Seal = audit.Seal{}
@@ -269,6 +272,64 @@ func TestVerifyUnsealed(t *testing.T) {
 	halfway := newLedger(t, 1)
 	halfway.add(audit.Event{Record: l.record("T", 55*time.Minute), Seal: audit.Seal{Hash: "h"}})
 	bad(t, halfway.rows(), trail.Options{}, 2, 0, "has a hash and no seq")
+}
+
+// TestVerifyBacklog exports while the sealer is far behind: what it seals an hour
+// late, oldest first, leaves younger records without a place.
+func TestVerifyBacklog(t *testing.T) {
+	l := newLedger(t, 3) // sealed at minute 60
+	for i := range 50 {
+		l.add(audit.Event{Record: l.record("T", time.Duration(3+i)*time.Minute)})
+	}
+	for _, o := range []trail.Options{{}, {Key: l.public()}, {Partial: true}} {
+		if r := good(t, l.rows(), o); r.Records != 53 || r.Unsealed != 50 || r.Last != 3 {
+			t.Errorf("got %+v", r)
+		}
+	}
+	rows := l.rows()
+	recent := append(slices.Clone(rows[:11]), rows[len(rows)-1]) // as with from
+	if r := good(t, recent, trail.Options{Partial: true}); r.Records != 10 || r.Unsealed != 10 {
+		t.Errorf("got %+v", r)
+	}
+	bad(t, recent, trail.Options{}, 12, 0, "the newest records are missing")
+}
+
+// TestVerifyBeforeSealing exports a stream of which nothing is sealed yet, or was when
+// its newest page was made. That is not good, and not bad either.
+func TestVerifyBeforeSealing(t *testing.T) {
+	l := newLedger(t, 0)
+	for i := range 4 {
+		l.add(audit.Event{Record: l.record("T", time.Duration(i)*time.Minute)})
+	}
+	first := func(n int) []string {
+		var rows []string
+		for _, e := range slices.Backward(l.events[n:]) {
+			row, err := trail.Record(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows = append(rows, row)
+		}
+		return append(append([]string{trail.Header()}, rows...), trail.NoHead())
+	}
+	if _, err := verify(first(0), trail.Options{Key: l.public()}); !errors.Is(err, trail.ErrUnsealed) {
+		t.Errorf("got %v, want %v", err, trail.ErrUnsealed)
+	}
+	if _, err := verify([]string{trail.Header(), trail.NoHead()}, trail.Options{}); !errors.Is(err, trail.ErrUnsealed) {
+		t.Errorf("nothing: got %v, want %v", err, trail.ErrUnsealed)
+	}
+	if r := good(t, first(0), trail.Options{Partial: true}); r.Records != 4 || r.Unsealed != 4 {
+		t.Errorf("got %+v", r)
+	}
+	newer := first(2)
+	sealed := newLedger(t, 2)
+	_, err := trail.Verify([]trail.File{
+		{Name: "new.csv", Data: strings.NewReader(strings.Join(newer, ""))},
+		{Name: "old.csv", Data: strings.NewReader(strings.Join(sealed.rows(), ""))},
+	}, trail.Options{})
+	if !errors.Is(err, trail.ErrUnsealed) {
+		t.Errorf("sealed between two pages: got %v, want %v", err, trail.ErrUnsealed)
+	}
 }
 
 // Nobody has signed for what is behind the head, whatever it holds.
