@@ -4,14 +4,18 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
@@ -29,11 +33,19 @@ func (v vault) Credentials(context.Context, string) (health.Credentials, error) 
 	return health.Credentials(v), nil
 }
 
-// probed returns what becomes of a target.
+// reported is how long a report may take, whatever its targets do.
+const reported = 2500 * time.Millisecond
+
+// probed returns what becomes of a target. It fails the test unless that is there in
+// time.
 func probed(t *testing.T, kind health.Kind, address string, c health.Credentials) health.Component {
 	t.Helper()
 	target := health.Target{Name: "target", Kind: kind, Address: address, SecretARN: "arn"}
+	began := time.Now()
 	got := health.Run(t.Context(), []health.Probe{probe.New(target, vault(c))})[0]
+	if took := time.Since(began); took > reported {
+		t.Errorf("%s: the report took %s", kind, took)
+	}
 	if strings.Contains(got.Error+got.Version, marker) {
 		t.Errorf("%+v repeats the password", got)
 	}
@@ -51,17 +63,81 @@ func up(t *testing.T, kind health.Kind, address string, c health.Credentials) st
 	return got.Version
 }
 
-// down fails the test unless the target is down for a reason.
-func down(t *testing.T, kind health.Kind, address string, c health.Credentials, want string) {
+// down fails the test unless the target is down for one of some reasons.
+func down(t *testing.T, kind health.Kind, address string, c health.Credentials, want ...string) {
 	t.Helper()
-	if got := probed(t, kind, address, c); got.Status != health.Down || got.Error != want {
-		t.Errorf("got %+v, want it down: %s", got, want)
+	if got := probed(t, kind, address, c); got.Status != health.Down || !slices.Contains(want, got.Error) {
+		t.Errorf("got %+v, want it down: one of %q", got, want)
+	}
+}
+
+// hung stops the server's process, so that the system accepts connections which nobody
+// answers, and lets it go on.
+func hung(t *testing.T, kind health.Kind, s *server, address string, c health.Credentials) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	down(t, kind, address, c, noAnswer)
+	if err := s.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	up(t, kind, address, c)
+}
+
+// listen has each connection be served until the test is over, and returns where.
+func listen(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go serve(conn)
+		}
+	}()
+	return l.Addr().String()
+}
+
+// silent accepts connections and never answers.
+func silent(t *testing.T) string {
+	t.Helper()
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over) })
+	return listen(t, func(conn net.Conn) {
+		<-over
+		_ = conn.Close()
+	})
+}
+
+// garbled fails the test unless a target that answers garbage is down, and says so:
+// where that closes the connection, and where it goes on and on.
+func garbled(t *testing.T, kind health.Kind, scheme string, c health.Credentials) {
+	t.Helper()
+	garbage := []byte(strings.Repeat("what is this? "+marker+"\n", 20))
+	for _, goOn := range []bool{false, true} {
+		address := listen(t, func(conn net.Conn) {
+			for again := true; again; again = goOn {
+				if _, err := conn.Write(garbage); err != nil {
+					break
+				}
+			}
+			_ = conn.Close()
+		})
+		down(t, kind, scheme+address, c, "it does not answer as "+string(kind)+" does", "it closes the connection", noAnswer)
 	}
 }
 
 const (
 	refusedPassword   = "it does not let us in by this user name and password"
 	refusedConnection = "the connection is refused"
+	noAnswer          = "no answer within 2s"
 )
 
 // A server is a program that a test runs.
@@ -165,6 +241,8 @@ func TestPostgres(t *testing.T) {
 		t.Errorf("the version is %q", version)
 	}
 	down(t, health.Postgres, s.address(), health.Credentials{Username: "me", Password: "x" + marker, Database: "postgres"}, refusedPassword)
+	hung(t, health.Postgres, s, s.address(), good)
+	garbled(t, health.Postgres, "", good)
 	s.end()
 	down(t, health.Postgres, s.address(), good, refusedConnection)
 }
@@ -179,18 +257,23 @@ func TestRedis(t *testing.T) {
 	}
 	down(t, health.Redis, s.address(), health.Credentials{Password: "x" + marker}, refusedPassword)
 	down(t, health.Redis, s.address(), health.Credentials{}, refusedPassword)
+	hung(t, health.Redis, s, s.address(), good)
+	garbled(t, health.Redis, "", good)
 	s.end()
 	down(t, health.Redis, s.address(), good, refusedConnection)
 }
 
 // TestMongoDB is against mongo-java-server, which knows no passwords, and says that
-// it is a version which the driver talks to.
+// it is a version which the driver talks to. What refuses them stands before it.
 func TestMongoDB(t *testing.T) {
 	t.Parallel()
 	s := startMongo(t)
 	if version := up(t, health.MongoDB, s.address(), health.Credentials{}); !strings.Contains(version, ".") {
 		t.Errorf("the version is %q", version)
 	}
+	down(t, health.MongoDB, startUserKeeper(t, s.address()).address, health.Credentials{Username: "me", Password: "x" + marker}, refusedPassword)
+	hung(t, health.MongoDB, s, s.address(), health.Credentials{})
+	garbled(t, health.MongoDB, "", health.Credentials{Username: "me", Password: marker})
 	s.end()
 	down(t, health.MongoDB, s.address(), health.Credentials{}, refusedConnection)
 }
@@ -207,7 +290,7 @@ func startMongo(t *testing.T) *server {
 	return start(t, port, nil, "java", "-cp", filepath.Join(libraries, "*"), "testdata/mongo/Server.java", strconv.Itoa(port))
 }
 
-// TestS3 is against moto, which takes every password.
+// TestS3 is against moto, which takes every password until it is told not to.
 func TestS3(t *testing.T) {
 	t.Parallel()
 	port := free(t)
@@ -215,8 +298,76 @@ func TestS3(t *testing.T) {
 	s := start(t, port, nil, program, "-H", "127.0.0.1", "-p", strconv.Itoa(port))
 	good := health.Credentials{Username: "me", Password: marker}
 	up(t, health.MinIO, "http://"+s.address(), good)
+	for _, kind := range []health.Kind{health.MinIO, health.S3} {
+		hung(t, kind, s, "http://"+s.address(), good)
+		garbled(t, kind, "http://", good)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.address()+"/moto-api/reset-auth", strings.NewReader("0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil || resp.Body.Close() != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("moto is to look at passwords: %v, %v", resp, err)
+	}
+	down(t, health.S3, "http://"+s.address(), good, refusedPassword)
+	down(t, health.MinIO, "http://"+s.address(), good, refusedPassword)
 	s.end()
 	down(t, health.S3, "http://"+s.address(), good, refusedConnection)
+	down(t, health.MinIO, "http://"+s.address(), good, refusedConnection)
+}
+
+// TestService is against Go's own server.
+func TestService(t *testing.T) {
+	t.Parallel()
+	over := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch _, password, _ := r.BasicAuth(); {
+		case r.URL.Path == "/hung":
+			<-over
+		case password != marker:
+			w.WriteHeader(http.StatusUnauthorized)
+		default:
+			_, _ = w.Write([]byte(`{"version":"v1.2.3"}`))
+		}
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(over) })
+	good := health.Credentials{Username: "me", Password: marker}
+	for _, kind := range []health.Kind{health.HTTP, health.Integration} {
+		if version := up(t, kind, server.URL, good); version != "v1.2.3" {
+			t.Errorf("the version is %q", version)
+		}
+		down(t, kind, server.URL, health.Credentials{Username: "me", Password: "x" + marker}, refusedPassword)
+		down(t, kind, server.URL+"/hung", good, noAnswer)
+		garbled(t, kind, "http://", good)
+		down(t, kind, "http://127.0.0.1:"+strconv.Itoa(free(t)), good, refusedConnection)
+	}
+}
+
+// TestReportOfHung has all kinds be hung at once: their report takes no longer than
+// that of one.
+func TestReportOfHung(t *testing.T) {
+	t.Parallel()
+	address := silent(t)
+	var probes []health.Probe
+	for _, kind := range []health.Kind{health.Postgres, health.MongoDB, health.Redis, health.Kafka, health.MinIO, health.S3, health.HTTP, health.Integration} {
+		target := health.Target{Name: string(kind), Kind: kind, Address: address, SecretARN: "arn"}
+		switch kind { //nolint:exhaustive // the rest are hosts with ports
+		case health.MinIO, health.S3, health.HTTP, health.Integration:
+			target.Address = "http://" + address
+		}
+		probes = append(probes, probe.New(target, vault{Username: "me", Password: marker}))
+	}
+	began := time.Now()
+	for _, got := range health.Run(t.Context(), probes) {
+		if got.Status != health.Down || got.Error != noAnswer {
+			t.Errorf("got %+v, want it down: %s", got, noAnswer)
+		}
+	}
+	if took := time.Since(began); took > reported {
+		t.Errorf("the report took %s", took)
+	}
 }
 
 // TestKafka is against franz-go's own broker.
@@ -232,6 +383,8 @@ func TestKafka(t *testing.T) {
 		t.Errorf("the version is %q", version)
 	}
 	down(t, health.Kafka, brokers, health.Credentials{Username: "me", Password: "x" + marker}, refusedPassword)
+	down(t, health.Kafka, silent(t), good, noAnswer)
+	garbled(t, health.Kafka, "", good)
 	cluster.Close()
 	down(t, health.Kafka, brokers, good, refusedConnection)
 }

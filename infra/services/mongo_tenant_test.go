@@ -36,8 +36,8 @@ type mongoUser struct {
 type mongoRole struct{ Role, DB string }
 
 // userKeeper stands before mongo-java-server, which has no users, and answers the
-// commands about them itself, as MongoDB's manual says. Whether MongoDB lets such a
-// user in it cannot tell.
+// commands about them itself, as MongoDB's manual says. It lets nobody in who gives a
+// password; whether MongoDB lets such a user in it cannot tell.
 type userKeeper struct {
 	address string
 	server  string
@@ -143,6 +143,7 @@ func (k *userKeeper) answer(message []byte) []byte {
 		return nil
 	}
 	var c struct {
+		SignIn int    `bson:"saslStart"`
 		Create string `bson:"createUser"`
 		Update string `bson:"updateUser"`
 		Drop   string `bson:"dropUser"`
@@ -152,7 +153,7 @@ func (k *userKeeper) answer(message []byte) []byte {
 		Database string             `bson:"$db"`
 		Concern  struct{ W string } `bson:"writeConcern"`
 	}
-	if bson.Unmarshal(message[messageBody:], &c) != nil || c.Create+c.Update+c.Drop == "" {
+	if bson.Unmarshal(message[messageBody:], &c) != nil || c.SignIn == 0 && c.Create+c.Update+c.Drop == "" {
 		return nil
 	}
 	k.mu.Lock()
@@ -163,6 +164,8 @@ func (k *userKeeper) answer(message []byte) []byte {
 		reply = bson.D{{Key: "ok", Value: 0.0}, {Key: "code", Value: code}, {Key: "errmsg", Value: message}}
 	}
 	switch {
+	case c.SignIn != 0:
+		refuse(18, "Authentication failed.")
 	case c.Concern.W != "majority":
 		refuse(2, "a change of users that a failover forgets")
 	case c.Create != "" && there:
