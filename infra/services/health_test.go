@@ -3,6 +3,7 @@ package services
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -281,13 +282,19 @@ func TestMongoDB(t *testing.T) {
 // startMongo starts mongo-java-server.
 func startMongo(t *testing.T) *server {
 	t.Helper()
-	libraries := t.TempDir()
-	fetch := exec.Command("mvn", "-q", "-B", "-f", "testdata/mongo/pom.xml", "dependency:copy-dependencies", "-DoutputDirectory="+libraries) //nolint:gosec // into the test's own folder
+	port := free(t)
+	return start(t, port, nil, "java", "-cp", libraries(t, "testdata/mongo"), "testdata/mongo/Server.java", strconv.Itoa(port))
+}
+
+// libraries returns the class path of what the pom.xml in a folder asks for.
+func libraries(t *testing.T, folder string) string {
+	t.Helper()
+	into := t.TempDir()
+	fetch := exec.Command("mvn", "-q", "-B", "-f", filepath.Join(folder, "pom.xml"), "dependency:copy-dependencies", "-DoutputDirectory="+into) //nolint:gosec // into the test's own folder
 	if out, err := fetch.CombinedOutput(); err != nil {
 		t.Fatalf("mvn: %v\n%s", err, out)
 	}
-	port := free(t)
-	return start(t, port, nil, "java", "-cp", filepath.Join(libraries, "*"), "testdata/mongo/Server.java", strconv.Itoa(port))
+	return filepath.Join(into, "*")
 }
 
 // TestS3 is against moto, which takes every password until it is told not to.
@@ -387,4 +394,40 @@ func TestKafka(t *testing.T) {
 	garbled(t, health.Kafka, "", good)
 	cluster.Close()
 	down(t, health.Kafka, brokers, good, refusedConnection)
+}
+
+// TestKafkaBroker is against a broker of Kafka itself, which is its own controller.
+func TestKafkaBroker(t *testing.T) {
+	t.Parallel()
+	folder, port := t.TempDir(), free(t)
+	settings := filepath.Join(folder, "server.properties")
+	text := fmt.Sprintf(`process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:%[1]d
+controller.listener.names=CONTROLLER
+listeners=CONTROLLER://127.0.0.1:%[1]d,BROKER://127.0.0.1:%[2]d,CLIENT://127.0.0.1:%[3]d
+advertised.listeners=BROKER://127.0.0.1:%[2]d,CLIENT://127.0.0.1:%[3]d
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,BROKER:PLAINTEXT,CLIENT:SASL_PLAINTEXT
+inter.broker.listener.name=BROKER
+sasl.enabled.mechanisms=PLAIN
+listener.name.client.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_me="%[4]s";
+log.dirs=%[5]s
+`, free(t), free(t), port, marker, filepath.Join(folder, "data"))
+	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	classes := libraries(t, "testdata/kafka")
+	format := exec.Command("java", "-cp", classes, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", settings) //nolint:gosec // the test's own files
+	if out, err := format.CombinedOutput(); err != nil {
+		t.Fatalf("format: %v\n%s", err, out)
+	}
+	s := start(t, port, nil, "java", "-Xmx256m", "-cp", classes, "kafka.Kafka", settings)
+	good := health.Credentials{Username: "me", Password: marker}
+	if version := up(t, health.Kafka, s.address(), good); version != "1 brokers" {
+		t.Errorf("the version is %q", version)
+	}
+	down(t, health.Kafka, s.address(), health.Credentials{Username: "me", Password: "x" + marker}, refusedPassword)
+	hung(t, health.Kafka, s, s.address(), good)
+	s.end()
+	down(t, health.Kafka, s.address(), good, refusedConnection)
 }
