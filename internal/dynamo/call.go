@@ -118,7 +118,7 @@ func (s *Calls) take(ctx context.Context, counters countersItem, c call.Call, o 
 	tx.edit(countersKey(c.TenantID), count, errUncounted)
 	tx.editDays(c.TenantID, days)
 	if told != nil {
-		tx.record(usage.Told(o, c.TenantID, "monthly_call_limit", told.threshold, told.calls, int64(counters.MonthlyCallLimit)))
+		tx.record(usage.Told(o, c.TenantID, "monthly_call_limit", told.month, told.threshold, told.calls, int64(counters.MonthlyCallLimit)))
 	}
 	return tx.run(ctx)
 }

@@ -67,6 +67,7 @@ func (i countersItem) callsIn(month usage.Month) int {
 
 // A told threshold is one that so many calls reach for the first time in a month.
 type told struct {
+	month     usage.Month
 	threshold usage.Threshold
 	calls     int64
 }
@@ -140,7 +141,7 @@ func (i countersItem) month(e *edit, at time.Time) *told {
 	if reached <= before {
 		return nil
 	}
-	return &told{reached, calls}
+	return &told{month, reached, calls}
 }
 
 // untold returns from how many calls on another one is to be told of, or refused,

@@ -263,7 +263,7 @@ func (e *Entry) tell(a Account, o audit.Origin) {
 		if reached := Reached(sums.Messages, a.Limits.MessagesMonth); reached > sums.Told {
 			sums.Told = reached
 			e.Months[month] = sums
-			e.Records = append(e.Records, Told(o, a.TenantID, "max_messages_month", reached, sums.Messages, a.Limits.MessagesMonth))
+			e.Records = append(e.Records, Told(o, a.TenantID, "max_messages_month", month, reached, sums.Messages, a.Limits.MessagesMonth))
 		}
 	}
 	if e.Contacts == a.Contacts {
@@ -274,12 +274,14 @@ func (e *Entry) tell(a Account, o audit.Origin) {
 	}
 	if reached := Reached(e.Contacts, a.Limits.Contacts); reached > e.Contacted.Told {
 		e.Contacted.Told = reached
-		e.Records = append(e.Records, Told(o, a.TenantID, "max_contacts", reached, e.Contacts, a.Limits.Contacts))
+		e.Records = append(e.Records, Told(o, a.TenantID, "max_contacts", e.Contacted.Month, reached, e.Contacts, a.Limits.Contacts))
 	}
 }
 
-// Told returns the record of a limit of which so much is used.
-func Told(o audit.Origin, id identity.TenantID, quota string, reached Threshold, used, limit int64) audit.Record {
+// Told returns the record of a limit of which so much is used. The month is named, as
+// what is reported late is of the month in which it happened.
+func Told(o audit.Origin, id identity.TenantID, quota string, month Month, reached Threshold, used, limit int64) audit.Record {
 	return o.Did(audit.LimitReached, id, audit.Of("limit", quota),
-		audit.Change{Field: "percent", To: int(reached)}, audit.Change{Field: "used", To: used}, audit.Change{Field: "limit", To: limit})
+		audit.Change{Field: "percent", To: int(reached)}, audit.Change{Field: "used", To: used}, audit.Change{Field: "limit", To: limit},
+		audit.Change{Field: "month", To: string(month)})
 }

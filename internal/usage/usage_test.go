@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/tenantry/tenantry/internal/audit"
@@ -252,6 +253,42 @@ func TestThresholdsAreTold(t *testing.T) {
 	if got := strings.Join(told, ", "); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
+}
+
+// What is reported late is of the month in which it happened, and what a service whose
+// clock is ahead reports of the next: each month's threshold is told of once, by the
+// month's name.
+func TestThresholdsOfTheirMonths(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(usage.Limits{Contacts: 10, MessagesMonth: 10}, usage.PlanChange{Plan: tenant.Starter})
+		count := func(id string, at time.Time, n int64) {
+			t.Helper()
+			if _, err := usage.NewService(l).Count(t.Context(), service, []usage.Draft{draft(id, usage.MessageSent, at, n)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		turn := time.Date(2000, 2, 1, 0, 0, 0, 0, time.UTC)
+		time.Sleep(time.Until(turn.Add(-time.Minute)))
+		count("early", turn.Add(time.Minute), 8)
+		time.Sleep(time.Hour)
+		count("late", turn.Add(-time.Hour), 9)
+		count("at once", time.Now(), 2)
+		count("very late", turn.Add(-2*time.Hour), 1)
+		count("beyond", turn.Add(-time.Hour), 5)
+		var told []string
+		for _, r := range l.records {
+			told = append(told, fmt.Sprint(r.Changes))
+		}
+		want := []string{
+			"[{percent <nil> 80 false} {used <nil> 8 false} {limit <nil> 10 false} {month <nil> 2000-02 false}]",
+			"[{percent <nil> 80 false} {used <nil> 9 false} {limit <nil> 10 false} {month <nil> 2000-01 false}]",
+			"[{percent <nil> 100 false} {used <nil> 10 false} {limit <nil> 10 false} {month <nil> 2000-02 false}]",
+			"[{percent <nil> 100 false} {used <nil> 10 false} {limit <nil> 10 false} {month <nil> 2000-01 false}]",
+		}
+		if diff := cmp.Diff(want, told); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+	})
 }
 
 func TestRejected(t *testing.T) {
