@@ -1,6 +1,7 @@
 package cloud_test
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -20,6 +21,7 @@ func signature(key, region, service string) string {
 
 func TestRouting(t *testing.T) {
 	echo := functions.register(func(event []byte) ([]byte, string) { return event, "" })
+	activity := "a" + rand.Text() // what is made stays
 	for name, test := range map[string]struct {
 		method, path string
 		header       map[string]string
@@ -51,8 +53,8 @@ func TestRouting(t *testing.T) {
 		"moto, the region": {
 			"POST", "/",
 			map[string]string{"X-Amz-Target": "AWSStepFunctions.CreateActivity", "Authorization": signature("AKIA", "eu-west-1", "states")},
-			`{"name":"a"}`,
-			200, "arn:aws:states:eu-west-1:123456789012:activity:a",
+			`{"name":"` + activity + `"}`,
+			200, "arn:aws:states:eu-west-1:123456789012:activity:" + activity,
 		},
 		"keys of no pool":      {"GET", "/us-east-1_None/.well-known/jwks.json", nil, "", 400, "ResourceNotFoundException"},
 		"schedule":             {"POST", "/_local/schedules/Sweeper", nil, "", 200, `"swept": 1`},
@@ -78,6 +80,7 @@ func TestRouting(t *testing.T) {
 // TestUserPool signs somebody up, from the trigger to the mail.
 func TestUserPool(t *testing.T) {
 	c := cip.NewFromConfig(configuration())
+	email := strings.ToLower(rand.Text()) + "@cloud.example.com"
 	triggered := make(chan string, 1)
 	arn := functions.register(func(event []byte) ([]byte, string) {
 		triggered <- string(event)
@@ -89,12 +92,12 @@ func TestUserPool(t *testing.T) {
 	client := must(c.CreateUserPoolClient(t.Context(), &cip.CreateUserPoolClientInput{UserPoolId: pool, ClientName: new("client")}))(t).UserPoolClient.ClientId
 	must(c.SignUp(t.Context(), &cip.SignUpInput{
 		ClientId: client, Username: new("alice"), Password: new("Correct-horse-1"),
-		UserAttributes: []types.AttributeType{{Name: new("email"), Value: new("alice@cloud.example.com")}},
+		UserAttributes: []types.AttributeType{{Name: new("email"), Value: &email}},
 	}))(t)
 	if event := <-triggered; !strings.Contains(event, `"triggerSource":"PreSignUp_SignUp"`) {
 		t.Errorf("got event %s", event)
 	}
-	status, answer, err := send(t, http.MethodGet, "/_local/mail?to=alice@cloud.example.com", nil, "")
+	status, answer, err := send(t, http.MethodGet, "/_local/mail?to="+email, nil, "")
 	if err != nil || status != http.StatusOK {
 		t.Fatalf("got %d, %v", status, err)
 	}
@@ -102,7 +105,7 @@ func TestUserPool(t *testing.T) {
 	if err := json.Unmarshal([]byte(answer), &mails); err != nil {
 		t.Fatal(err)
 	}
-	if len(mails) != 1 || mails[0].To != "alice@cloud.example.com" || len(mails[0].Code) != 6 {
+	if len(mails) != 1 || mails[0].To != email || len(mails[0].Code) != 6 {
 		t.Errorf("got %s, want a mail with a code", answer)
 	}
 	status, answer, err = send(t, http.MethodGet, "/"+*pool+"/.well-known/jwks.json", nil, "")
