@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/bits"
+	"slices"
 
 	"github.com/tenantry/tenantry/internal/tenant"
 )
@@ -110,6 +111,19 @@ func (s Sums) With(part int64, c Counts) Sums {
 	copy(grown, s)
 	grown[part] = c
 	return grown
+}
+
+// moved returns the sums with changes made, of which each is of a part.
+func (s Sums) moved(changes []Change, partOf func(Change) int64) Sums {
+	after := slices.Clone(s)
+	for _, c := range changes {
+		part := partOf(c)
+		if more := part + 1 - int64(len(after)); more > 0 {
+			after = append(after, make(Sums, more)...)
+		}
+		after[part].move(c.From, c.To)
+	}
+	return after
 }
 
 // Total returns the counts of all parts together.

@@ -29,9 +29,8 @@ type Tree struct {
 // NewTree returns a tree of which the root, some branches and all changes have
 // been read.
 func NewTree(store Store, root Sums, branches map[int64]Sums, changes []Change) *Tree {
-	t := &Tree{store: store, root: root, branches: map[int64]Sums{}, changes: map[int64][]Change{}}
+	t := &Tree{store: store, root: root.moved(changes, Change.Branch), branches: map[int64]Sums{}, changes: map[int64][]Change{}}
 	for _, c := range changes {
-		t.root = moved(t.root, c.Branch(), c)
 		t.changes[c.Branch()] = append(t.changes[c.Branch()], c)
 	}
 	for number, sums := range branches {
@@ -40,18 +39,9 @@ func NewTree(store Store, root Sums, branches map[int64]Sums, changes []Change) 
 	return t
 }
 
-func moved(s Sums, part int64, c Change) Sums {
-	counts := s.At(part)
-	counts.move(c.From, c.To)
-	return s.With(part, counts)
-}
-
 // keep lays the changes of a branch over it.
 func (t *Tree) keep(number int64, sums Sums) {
-	for _, c := range t.changes[number] {
-		sums = moved(sums, c.Leaf()%(BranchSize/LeafSize), c)
-	}
-	t.branches[number] = sums
+	t.branches[number] = sums.moved(t.changes[number], func(c Change) int64 { return c.Leaf() % (BranchSize / LeafSize) })
 }
 
 // Total returns how many tenants a list holds.
