@@ -4,6 +4,7 @@ import (
 	"context"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -19,7 +20,9 @@ const (
 	maxOrganizationName = 255
 )
 
-var usernamePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+// usernamePattern is compiled when it is first used: most functions start without
+// need of it.
+var usernamePattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`) })
 
 // A Profile is what an account is signed up with, besides its password.
 type Profile struct {
@@ -46,7 +49,7 @@ func (p Profile) faults() fault.Fields {
 	var f fault.Fields
 	n := len(p.Username)
 	switch {
-	case n < minUsername || n > maxUsername || !usernamePattern.MatchString(p.Username):
+	case n < minUsername || n > maxUsername || !usernamePattern().MatchString(p.Username):
 		f.Add("#/username", "must be %d to %d letters (a to z), digits, dots, hyphens and underscores, the first a letter or digit", minUsername, maxUsername)
 	case uuid.Validate(p.Username) == nil:
 		f.Add("#/username", "must not be a UUID") // the directory takes ids for user names

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 
@@ -63,9 +64,13 @@ type Target struct {
 	SecretARN string `json:"secret_arn,omitempty"`
 }
 
+// The patterns are compiled when they are first used: most functions start without
+// need of them.
 var (
-	targetName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
-	secretARN  = regexp.MustCompile(`^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+$`)
+	targetName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`) })
+	secretARN  = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+$`)
+	})
 )
 
 // ParseTargets reads the parameter HealthTargets, a JSON array of targets. "" is
@@ -95,7 +100,7 @@ func ParseTargets(text string) ([]Target, error) {
 
 func (t Target) faults(at string) fault.Fields {
 	var f fault.Fields
-	if len(t.Name) > maxName || !targetName.MatchString(t.Name) {
+	if len(t.Name) > maxName || !targetName().MatchString(t.Name) {
 		f.Add(at+"/name", "must be 1 to %d letters, digits, points, hyphens and underscores", maxName)
 	}
 	if !slices.Contains(targetKinds, t.Kind) {
@@ -103,7 +108,7 @@ func (t Target) faults(at string) fault.Fields {
 	} else if detail := t.addressFault(); detail != "" {
 		f.Add(at+"/address", "%s", detail)
 	}
-	if t.SecretARN != "" && !secretARN.MatchString(t.SecretARN) {
+	if t.SecretARN != "" && !secretARN().MatchString(t.SecretARN) {
 		f.Add(at+"/secret_arn", "must be the ARN of a secret in Secrets Manager")
 	}
 	return f

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/tenantry/tenantry/internal/fault"
@@ -27,11 +28,17 @@ const (
 	maxURL         = 2048
 )
 
+// Patterns are compiled when they are first used: most functions start without need
+// of them.
 var (
-	slugPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
-	hostPattern = regexp.MustCompile(`^(?i:[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+(?i:[a-z][a-z0-9-]{0,61}[a-z0-9])$`)
-	sipUser     = regexp.MustCompile(`^[A-Za-z0-9._~!$&'()*+,;=-]+$`)
+	slugPattern = pattern(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
+	hostPattern = pattern(`^(?i:[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+(?i:[a-z][a-z0-9-]{0,61}[a-z0-9])$`)
+	sipUser     = pattern(`^[A-Za-z0-9._~!$&'()*+,;=-]+$`)
 )
+
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
 
 var recordingFormats = map[string]bool{"mp4": true, "mp3": true, "wav": true, "ogg": true}
 
@@ -42,7 +49,7 @@ func (t Tenant) faults() fault.Fields {
 	if n := utf8.RuneCountInString(name); n < 1 || n > maxName {
 		f.Add("#/name", "must be 1 to %d characters after trimming", maxName)
 	}
-	if !slugPattern.MatchString(t.Slug) {
+	if !slugPattern().MatchString(t.Slug) {
 		f.Add("#/slug", "must be 3 to 63 lower-case letters, digits and hyphens, the first and last no hyphen")
 	}
 	if _, ok := Plans[t.BillingPlan]; !ok {
@@ -82,7 +89,7 @@ func (t Tenant) sipFaults(f *fault.Fields) {
 	switch {
 	case t.SIPUsername == nil && t.SIPEnabled:
 		f.Add("#/sip_username", "is required when sip_enabled is true")
-	case t.SIPUsername != nil && (len(*t.SIPUsername) > maxSIPUsername || !sipUser.MatchString(*t.SIPUsername)):
+	case t.SIPUsername != nil && (len(*t.SIPUsername) > maxSIPUsername || !sipUser().MatchString(*t.SIPUsername)):
 		f.Add("#/sip_username", "must be 1 to %d letters, digits or marks that a SIP user name may hold", maxSIPUsername)
 	}
 }
@@ -127,7 +134,7 @@ func IsEmail(s string) bool {
 }
 
 func isHostName(s string) bool {
-	return len(s) <= 253 && s == strings.ToLower(s) && hostPattern.MatchString(s)
+	return len(s) <= 253 && s == strings.ToLower(s) && hostPattern().MatchString(s)
 }
 
 // isPublicHTTPS reports whether a URL may be called by the platform without
