@@ -102,7 +102,7 @@ check: $(LINT)/stamp $(SAM_TOOL)/stamp
 	$(LINT)/venv/bin/cfn-lint template.yaml infra/*.yaml
 	$(SAM) validate --lint
 	$(LINT)/venv/bin/checkov --config-file .checkov.yaml $(foreach f,$(wildcard template.yaml infra/*.yaml),-f $(f))
-	go test ./internal/arch # which package may import which
+	go test ./internal/arch # which package may import which, and what no function may link
 	for f in infra/workflows/*.asl.json; do node $(LINT)/node_modules/asl-validator/dist/bin/asl-validator.js --json-path "$$f" || exit 1; done
 
 # SAM builds each function in place, with the flags from the environment. The

@@ -4,6 +4,8 @@ package arch
 import (
 	"go/parser"
 	"go/token"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -154,6 +156,50 @@ func TestFunctionsOnlyWire(t *testing.T) {
 	for _, name := range files {
 		if filepath.Base(name) != "main.go" {
 			t.Errorf("%s: a function is its main.go, and nothing else", name)
+		}
+	}
+}
+
+// heavy is what no function may link: it makes all of them larger, and slower to
+// start. net/rpc is left out by a tag, with which they are built.
+var heavy = []string{"net/rpc", "text/template", "html/template", "github.com/aws/aws-sdk-go-v2/service/sso", "github.com/aws/aws-sdk-go-v2/config"}
+
+// TestLinks asks go list, so it reads all that the answer depends on, for go test
+// to see that too.
+func TestLinks(t *testing.T) {
+	readAll(t, "../../go.mod", "../../go.sum", "../../functions/*/*.go", "../*/*.go")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-tags=lambda.norpc", "-f", "{{.ImportPath}} {{join .Deps \" \"}}", "./functions/...")
+	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm64")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	functions := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if programs, _ := filepath.Glob("../../functions/*/main.go"); len(functions) != len(programs) {
+		t.Fatalf("go list knows %d functions, want %d", len(functions), len(programs))
+	}
+	for _, line := range functions {
+		linked := strings.Fields(line)
+		for _, path := range heavy {
+			if slices.Contains(linked, path) {
+				t.Errorf("%s links %s", strings.TrimPrefix(linked[0], module), path)
+			}
+		}
+	}
+}
+
+func readAll(t *testing.T, patterns ...string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("found no %s: %v", pattern, err)
+		}
+		for _, name := range files {
+			if _, err := os.ReadFile(name); err != nil { //nolint:gosec // our own files
+				t.Fatal(err)
+			}
 		}
 	}
 }
