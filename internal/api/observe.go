@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/tenantry/tenantry/internal/metric"
@@ -34,7 +35,19 @@ func (s *Server) observe(ctx context.Context, start time.Time, r *Request, resp 
 		attrs = append(attrs, slog.String("caller", string(r.Caller.Subject)))
 	}
 	if err != nil {
-		attrs = append(attrs, slog.String("error", err.Error()))
+		attrs = append(attrs, slog.String("error", logged(err, faults)))
 	}
 	slog.LogAttrs(ctx, level, "request", attrs...)
+}
+
+// maxRefusal is how much of a refusal is logged, in bytes: the client has the rest.
+const maxRefusal = 80
+
+// logged is what the line tells of an error: all of a failure of ours.
+func logged(err error, faults int) string {
+	text := err.Error()
+	if faults > 0 || len(text) <= maxRefusal {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxRefusal], "") + "…"
 }
