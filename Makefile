@@ -23,6 +23,7 @@ help:
 	@echo "make check          lint code, templates and workflows"
 	@echo "make build          build the functions into bin/"
 	@echo "make bench          measure"
+	@echo "make soak           put 200 requests a second on the set for 10 minutes, and look at what became of them (SOAK, flags)"
 	@echo "make package        build what is deployed, by the SAM CLI, into .aws-sam/build (STAGE, a section of samconfig.toml: dev)"
 	@echo "make deploy         the same, and deploy it (STAGE)"
 	@echo "make admin          make somebody a platform admin (EMAIL; STACK or STAGE, or else the set of make local)"
@@ -90,6 +91,15 @@ sam-image: container-engine
 .PHONY: bench
 bench:
 	go test -run '^$$' -bench . -benchtime 3s ./infra/local/... ./internal/dynamo
+
+# Mixed load on the set as make local runs it; see "bin/soak -h" for the flags.
+SOAK ?=
+
+.PHONY: soak
+soak:
+	@mkdir -p bin
+	$(RELEASE) -o bin/ ./functions/... ./infra/local ./infra/soak
+	@exec bin/soak $(SOAK)
 
 .PHONY: check
 check: $(LINT)/stamp $(SAM_TOOL)/stamp
