@@ -8,6 +8,7 @@ import (
 
 	"github.com/tenantry/tenantry/internal/account"
 	"github.com/tenantry/tenantry/internal/api"
+	"github.com/tenantry/tenantry/internal/attempt"
 	"github.com/tenantry/tenantry/internal/boot"
 	"github.com/tenantry/tenantry/internal/cognito"
 	"github.com/tenantry/tenantry/internal/dynamo"
@@ -18,5 +19,8 @@ func main() { boot.HTTP(wire) }
 func wire(cfg aws.Config, env *boot.Env) api.Operation {
 	table := dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME"))
 	directory := cognito.NewDirectory(cognitoidentityprovider.NewFromConfig(cfg), env.String("USER_POOL_ID"))
-	return api.ChangePassword(account.NewRenewal(directory, dynamo.NewUsers(table), dynamo.NewAudit(table)))
+	limits := attempt.NewLimits(dynamo.NewAttempts(table), attempt.Rules{
+		Address: env.Int("AUTH_ADDRESS_LIMIT"), Account: env.Int("AUTH_ACCOUNT_LIMIT"), Window: env.Seconds("AUTH_LIMIT_SECONDS"),
+	})
+	return api.ChangePassword(account.NewRenewal(directory, dynamo.NewUsers(table), dynamo.NewAudit(table)), limits)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tenantry/tenantry/internal/account"
 	"github.com/tenantry/tenantry/internal/api"
+	"github.com/tenantry/tenantry/internal/attempt"
 	"github.com/tenantry/tenantry/internal/boot"
 	"github.com/tenantry/tenantry/internal/cognito"
 	"github.com/tenantry/tenantry/internal/dynamo"
@@ -22,5 +23,8 @@ func wire(cfg aws.Config, env *boot.Env) api.Operation {
 	directory := cognito.NewDirectory(cognitoidentityprovider.NewFromConfig(cfg), env.String("USER_POOL_ID"))
 	clientSecret := secret.NewValue(secretsmanager.NewFromConfig(cfg), env.String("CLIENT_SECRET_ARN"))
 	accounts := cognito.NewAppClient(directory, env.String("CLIENT_ID"), clientSecret)
-	return api.ForgetPassword(account.NewRecovery(accounts, dynamo.NewUsers(table), dynamo.NewAudit(table)))
+	limits := attempt.NewLimits(dynamo.NewAttempts(table), attempt.Rules{
+		Address: env.Int("AUTH_ADDRESS_LIMIT"), Account: env.Int("AUTH_ACCOUNT_LIMIT"), Window: env.Seconds("AUTH_LIMIT_SECONDS"),
+	})
+	return api.ForgetPassword(account.NewRecovery(accounts, dynamo.NewUsers(table), dynamo.NewAudit(table)), limits)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tenantry/tenantry/internal/account"
 	"github.com/tenantry/tenantry/internal/api"
+	"github.com/tenantry/tenantry/internal/attempt"
 	"github.com/tenantry/tenantry/internal/boot"
 	"github.com/tenantry/tenantry/internal/cognito"
 	"github.com/tenantry/tenantry/internal/dynamo"
@@ -32,5 +33,8 @@ func wire(cfg aws.Config, env *boot.Env) api.Operation {
 		nil, // accounts bring no passwords for others
 		workflow.NewMachine(sfn.NewFromConfig(cfg), env.String("STATE_MACHINE_ARN")),
 	)
-	return api.CreateToken(account.NewDesk(accounts, users, dynamo.NewTenants(table), onboarder, dynamo.NewAudit(table)))
+	limits := attempt.NewLimits(dynamo.NewAttempts(table), attempt.Rules{
+		Address: env.Int("AUTH_ADDRESS_LIMIT"), Account: env.Int("AUTH_ACCOUNT_LIMIT"), Window: env.Seconds("AUTH_LIMIT_SECONDS"),
+	})
+	return api.CreateToken(account.NewDesk(accounts, users, dynamo.NewTenants(table), onboarder, dynamo.NewAudit(table)), limits)
 }

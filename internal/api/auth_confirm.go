@@ -16,7 +16,7 @@ type Confirmer interface {
 
 // ConfirmSignUp serves POST /auth/confirm. It answers 409 if the account is
 // confirmed already, or another with its e-mail address was first.
-func ConfirmSignUp(accounts Confirmer) Operation {
+func ConfirmSignUp(accounts Confirmer, limits AttemptLimiter) Operation {
 	return Operation{
 		Name:  "ConfirmSignUp",
 		Allow: identity.Public(),
@@ -27,6 +27,9 @@ func ConfirmSignUp(accounts Confirmer) Operation {
 			}
 			c := account.Confirmation(in)
 			if err := faults.And(c.Faults()).Err(); err != nil {
+				return nil, err
+			}
+			if err := limits.Admit(ctx, r.attempt("ConfirmSignUp", c.Username)); err != nil {
 				return nil, err
 			}
 			if err := accounts.Confirm(ctx, c); err != nil {
@@ -52,7 +55,7 @@ type CodeSender interface {
 
 // ResendConfirmation serves POST /auth/confirm/resend. It answers 202 whether
 // there is such an account or not.
-func ResendConfirmation(accounts CodeSender) Operation {
+func ResendConfirmation(accounts CodeSender, limits AttemptLimiter) Operation {
 	return Operation{
 		Name:  "ResendConfirmation",
 		Allow: identity.Public(),
@@ -64,6 +67,9 @@ func ResendConfirmation(accounts CodeSender) Operation {
 			var rules fault.Fields
 			account.UsernameFault(&rules, "#/username", in.Username)
 			if err := faults.And(rules).Err(); err != nil {
+				return nil, err
+			}
+			if err := limits.Admit(ctx, r.attempt("ResendConfirmation", in.Username)); err != nil {
 				return nil, err
 			}
 			if err := accounts.ResendCode(ctx, in.Username); err != nil {

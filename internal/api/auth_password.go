@@ -16,7 +16,7 @@ type PasswordForgetter interface {
 
 // ForgetPassword serves POST /auth/password/forgot. It answers 202 whether there
 // is such an account or not, and takes the same time.
-func ForgetPassword(recovery PasswordForgetter) Operation {
+func ForgetPassword(recovery PasswordForgetter, limits AttemptLimiter) Operation {
 	return Operation{
 		Name:  "ForgetPassword",
 		Allow: identity.Public(),
@@ -28,6 +28,9 @@ func ForgetPassword(recovery PasswordForgetter) Operation {
 			var rules fault.Fields
 			account.LoginFault(&rules, "#/username", in.Login)
 			if err := faults.And(rules).Err(); err != nil {
+				return nil, err
+			}
+			if err := limits.Admit(ctx, r.attempt("ForgetPassword", in.Login)); err != nil {
 				return nil, err
 			}
 			if err := recovery.Forgot(ctx, in.Login); err != nil {
@@ -52,7 +55,7 @@ type PasswordResetter interface {
 
 // ResetPassword serves POST /auth/password/reset. It answers 422 alike if the code
 // is wrong or has expired, and if there is no such account.
-func ResetPassword(recovery PasswordResetter) Operation {
+func ResetPassword(recovery PasswordResetter, limits AttemptLimiter) Operation {
 	return Operation{
 		Name:  "ResetPassword",
 		Allow: identity.Public(),
@@ -63,6 +66,9 @@ func ResetPassword(recovery PasswordResetter) Operation {
 			}
 			p := account.PasswordReset(in)
 			if err := faults.And(p.Faults()).Err(); err != nil {
+				return nil, err
+			}
+			if err := limits.Admit(ctx, r.attempt("ResetPassword", p.Login)); err != nil {
 				return nil, err
 			}
 			if err := recovery.Reset(ctx, r.ID, p); err != nil {
@@ -88,7 +94,7 @@ type PasswordChanger interface {
 // ChangePassword serves POST /auth/password/change. It answers 422 if the old
 // password is wrong: the caller is known, so that it is one member of the body
 // that has to be mended. It ends all sessions of the caller.
-func ChangePassword(renewal PasswordChanger) Operation {
+func ChangePassword(renewal PasswordChanger, limits AttemptLimiter) Operation {
 	return Operation{
 		Name:  "ChangePassword",
 		Allow: identity.Anyone(),
@@ -99,6 +105,9 @@ func ChangePassword(renewal PasswordChanger) Operation {
 			}
 			p := account.PasswordChange(in)
 			if err := faults.And(p.Faults()).Err(); err != nil {
+				return nil, err
+			}
+			if err := limits.Admit(ctx, r.attempt("ChangePassword", string(r.Caller.Subject))); err != nil {
 				return nil, err
 			}
 			if err := renewal.Change(ctx, r.Caller, Bearer(r.Header("authorization")), p); err != nil {

@@ -17,7 +17,7 @@ type SignUpper interface {
 
 // SignUp serves POST /auth/signup. It answers 201 with the new account, and 409 if
 // its user name or e-mail address is taken.
-func SignUp(accounts SignUpper) Operation {
+func SignUp(accounts SignUpper, limits AttemptLimiter) Operation {
 	return Operation{
 		Name:  "SignUp",
 		Allow: identity.Public(),
@@ -28,6 +28,9 @@ func SignUp(accounts SignUpper) Operation {
 			}
 			d := in.draft()
 			if err := faults.And(d.Faults()).Err(); err != nil {
+				return nil, err
+			}
+			if err := limits.Admit(ctx, r.attempt("SignUp", d.Email)); err != nil {
 				return nil, err
 			}
 			id, confirmed, err := accounts.SignUp(ctx, d)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tenantry/tenantry/internal/account"
+	"github.com/tenantry/tenantry/internal/attempt"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
 	"github.com/tenantry/tenantry/internal/tenant"
@@ -14,6 +15,11 @@ import (
 )
 
 var errBroken = errors.New("a secret detail")
+
+// allowed is limits that nobody reaches.
+type allowed struct{}
+
+func (allowed) Admit(context.Context, attempt.Attempt) error { return nil }
 
 type signUpFunc func(account.Draft) (identity.UserID, bool, error)
 
@@ -81,7 +87,7 @@ func TestSignUp(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			serve(t, SignUp(signUpFunc(signUp)), sent{path: "/auth/signup", body: test.body}).check(t, test.status, test.want)
+			serve(t, SignUp(signUpFunc(signUp), allowed{}), sent{path: "/auth/signup", body: test.body}).check(t, test.status, test.want)
 		})
 	}
 }
@@ -117,7 +123,7 @@ func TestConfirmSignUp(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			serve(t, ConfirmSignUp(confirmFunc(confirm)), sent{path: "/auth/confirm", body: test.body}).check(t, test.status, test.want)
+			serve(t, ConfirmSignUp(confirmFunc(confirm), allowed{}), sent{path: "/auth/confirm", body: test.body}).check(t, test.status, test.want)
 		})
 	}
 }
@@ -151,7 +157,7 @@ func TestResendConfirmation(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := serve(t, ResendConfirmation(resendFunc(resend)), sent{path: "/auth/confirm/resend", body: test.body})
+			got := serve(t, ResendConfirmation(resendFunc(resend), allowed{}), sent{path: "/auth/confirm/resend", body: test.body})
 			got.check(t, test.status, test.want)
 			if got.Headers["retry-after"] != test.retryAfter {
 				t.Errorf("got Retry-After %q, want %q", got.Headers["retry-after"], test.retryAfter)
@@ -212,7 +218,7 @@ func TestCreateToken(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			serve(t, CreateToken(signInFunc(signIn)), sent{path: "/auth/token", body: test.body}).check(t, test.status, test.want)
+			serve(t, CreateToken(signInFunc(signIn), allowed{}), sent{path: "/auth/token", body: test.body}).check(t, test.status, test.want)
 		})
 	}
 }
@@ -247,7 +253,7 @@ func TestRefreshToken(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			serve(t, RefreshToken(refreshFunc(refresh)), sent{path: "/auth/refresh", body: test.body}).check(t, test.status, test.want)
+			serve(t, RefreshToken(refreshFunc(refresh), allowed{}), sent{path: "/auth/refresh", body: test.body}).check(t, test.status, test.want)
 		})
 	}
 }
@@ -317,7 +323,7 @@ func TestForgetPassword(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			serve(t, ForgetPassword(forgotFunc(forgot)), sent{path: "/auth/password/forgot", body: test.body}).check(t, test.status, test.want)
+			serve(t, ForgetPassword(forgotFunc(forgot), allowed{}), sent{path: "/auth/password/forgot", body: test.body}).check(t, test.status, test.want)
 		})
 	}
 }
@@ -354,7 +360,7 @@ func TestResetPassword(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			serve(t, ResetPassword(resetFunc(reset)), sent{path: "/auth/password/reset", body: test.body}).check(t, test.status, test.want)
+			serve(t, ResetPassword(resetFunc(reset), allowed{}), sent{path: "/auth/password/reset", body: test.body}).check(t, test.status, test.want)
 		})
 	}
 }
@@ -406,7 +412,7 @@ func TestChangePassword(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			serve(t, ChangePassword(changeFunc(change)), sent{
+			serve(t, ChangePassword(changeFunc(change), allowed{}), sent{
 				path: "/auth/password/change", body: test.body, caller: test.caller, headers: map[string]string{"authorization": "bearer the token"},
 			}).check(t, test.status, test.want)
 		})
@@ -476,4 +482,69 @@ func TestNobodyCalls(t *testing.T) {
 	op := GetMe(getUserFunc(nil), getTenantFunc(nil))
 	serve(t, op, sent{method: "GET", path: "/auth/me"}).check(t, 401,
 		`{"type":"/docs/problems/unauthenticated","title":"There is no token","status":401,"detail":"send a token in the header Authorization: Bearer …","instance":"/auth/me","request_id":"R1"}`)
+}
+
+// refused is limits that everybody has reached. It notes who tried what.
+type refused struct{ got attempt.Attempt }
+
+func (r *refused) Admit(_ context.Context, a attempt.Attempt) error {
+	r.got = a
+	return &fault.Error{Kind: fault.TooManyRequests, Detail: "try again later", RetryAfter: 1500 * time.Millisecond}
+}
+
+// Each operation that tries an account is counted before the directory is asked, by
+// the address and by what the request calls the account. The functions behind the
+// operations are nil: asking one would fail the test.
+func TestAttempts(t *testing.T) {
+	for path, test := range map[string]struct {
+		op      func(AttemptLimiter) Operation
+		body    string
+		account string
+	}{
+		"/auth/signup": {
+			func(l AttemptLimiter) Operation { return SignUp(signUpFunc(nil), l) },
+			`{"username":"dewi","email":"Dewi@example.com","password":"correct horse"}`, "Dewi@example.com",
+		},
+		"/auth/confirm": {
+			func(l AttemptLimiter) Operation { return ConfirmSignUp(confirmFunc(nil), l) },
+			`{"username":"dewi","code":"123456"}`, "dewi",
+		},
+		"/auth/confirm/resend": {
+			func(l AttemptLimiter) Operation { return ResendConfirmation(resendFunc(nil), l) },
+			`{"username":"dewi"}`, "dewi",
+		},
+		"/auth/token": {
+			func(l AttemptLimiter) Operation { return CreateToken(signInFunc(nil), l) },
+			`{"username":"dewi","password":"correct horse"}`, "dewi",
+		},
+		"/auth/refresh": {
+			func(l AttemptLimiter) Operation { return RefreshToken(refreshFunc(nil), l) },
+			`{"refresh_token":"any"}`, "",
+		},
+		"/auth/password/forgot": {
+			func(l AttemptLimiter) Operation { return ForgetPassword(forgotFunc(nil), l) },
+			`{"username":"dewi@example.com"}`, "dewi@example.com",
+		},
+		"/auth/password/reset": {
+			func(l AttemptLimiter) Operation { return ResetPassword(resetFunc(nil), l) },
+			`{"username":"dewi","code":"123456","new_password":"battery staple"}`, "dewi",
+		},
+		"/auth/password/change": {
+			func(l AttemptLimiter) Operation { return ChangePassword(changeFunc(nil), l) },
+			`{"old_password":"correct horse","new_password":"battery staple"}`, "U1",
+		},
+	} {
+		t.Run(path, func(t *testing.T) {
+			limits := new(refused)
+			op := test.op(limits)
+			got := serve(t, op, sent{path: path, body: test.body, address: "192.0.2.1", caller: AuthorizerContext{Subject: "U1", Role: identity.Owner}})
+			got.check(t, 429, `{"type":"/docs/problems/too-many-requests","title":"Too many requests","status":429,"detail":"try again later","instance":"`+path+`","request_id":"R1"}`)
+			if after := got.Headers["retry-after"]; after != "2" {
+				t.Errorf("Retry-After is %q, want 2", after)
+			}
+			if want := (attempt.Attempt{Operation: op.Name, Address: "192.0.2.1", Account: test.account}); limits.got != want {
+				t.Errorf("%+v was counted, want %+v", limits.got, want)
+			}
+		})
+	}
 }

@@ -16,7 +16,7 @@ type SignInner interface {
 // CreateToken serves POST /auth/token. It answers 401 if the credentials are
 // wrong, 403 if the account may not sign in as it is, and 409 if another account
 // with its e-mail address was confirmed first.
-func CreateToken(desk SignInner) Operation {
+func CreateToken(desk SignInner, limits AttemptLimiter) Operation {
 	return Operation{
 		Name:  "CreateToken",
 		Allow: identity.Public(),
@@ -27,6 +27,9 @@ func CreateToken(desk SignInner) Operation {
 			}
 			c := account.Credentials(in)
 			if err := faults.And(c.Faults()).Err(); err != nil {
+				return nil, err
+			}
+			if err := limits.Admit(ctx, r.attempt("CreateToken", c.Login)); err != nil {
 				return nil, err
 			}
 			session, err := desk.SignIn(ctx, r.ID, c)
@@ -73,7 +76,7 @@ type Refresher interface {
 
 // RefreshToken serves POST /auth/refresh. It answers 401 if the refresh token is
 // not good, and 403 if its user is disabled.
-func RefreshToken(sessions Refresher) Operation {
+func RefreshToken(sessions Refresher, limits AttemptLimiter) Operation {
 	return Operation{
 		Name:  "RefreshToken",
 		Allow: identity.Public(),
@@ -87,6 +90,9 @@ func RefreshToken(sessions Refresher) Operation {
 				rules.Add("#/refresh_token", "must be the refresh token of a sign-in")
 			}
 			if err := faults.And(rules).Err(); err != nil {
+				return nil, err
+			}
+			if err := limits.Admit(ctx, r.attempt("RefreshToken", "")); err != nil {
 				return nil, err
 			}
 			session, err := sessions.Refresh(ctx, in.RefreshToken)

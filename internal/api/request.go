@@ -26,7 +26,8 @@ type event struct {
 			Lambda AuthorizerContext `json:"lambda"`
 		} `json:"authorizer"`
 		HTTP struct {
-			Method string `json:"method"`
+			Method   string `json:"method"`
+			SourceIP string `json:"sourceIp"`
 		} `json:"http"`
 	} `json:"requestContext"`
 	Body            string `json:"body"`
@@ -75,6 +76,7 @@ type Request struct {
 	Body   []byte
 	Caller identity.Caller
 
+	address    string // the IP address that it comes from
 	headers    map[string]string
 	credential fault.Kind // what is wrong with the caller's token, if anything
 	expiresAt  int64      // when it expires, in Unix seconds
@@ -91,6 +93,7 @@ func newRequest(e *event) (*Request, error) {
 		Path:       e.PathParameters,
 		Body:       []byte(e.Body),
 		Caller:     a.caller(e.RequestContext.RequestID),
+		address:    e.RequestContext.HTTP.SourceIP,
 		headers:    lowerNames(e.Headers),
 		credential: a.Problem,
 		expiresAt:  a.ExpiresAt,

@@ -19,6 +19,7 @@ type sent struct {
 	body    string
 	base64  bool // whether the gateway encodes the body
 	caller  AuthorizerContext
+	address string
 }
 
 // serve answers a request as the function of op does.
@@ -41,6 +42,7 @@ func serveIn(ctx context.Context, t *testing.T, op Operation, s sent) envelope {
 	if s.method == "" {
 		e.RequestContext.HTTP.Method = "POST"
 	}
+	e.RequestContext.HTTP.SourceIP = s.address
 	e.RequestContext.Authorizer.Lambda = s.caller
 	payload, err := json.Marshal(e)
 	if err != nil {

@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"agent":          {"audit", "conflict", "fault", "idempotency", "identity", "patch", "tenant"},
 	"directory":      {"tenant"},
 	"operation":      {"fault", "identity"},
+	"attempt":        {"fault"},
 	"user":           {"audit", "conflict", "fault", "idempotency", "identity", "patch", "tenant"},
 	"work":           {"audit", "fault", "idempotency", "identity", "operation", "patch", "tenant"},
 	"provisioning":   {"audit", "conflict", "fault", "idempotency", "identity", "operation", "patch", "tenant", "user", "work"},
@@ -49,7 +50,7 @@ var allowed = map[string][]string{
 	"impersonation":  {"audit", "fault", "idempotency", "identity", "opaque", "patch", "tenant", "user"},
 
 	// The edges.
-	"api":        {"account", "agent", "apikey", "audit", "call", "deprovisioning", "fault", "health", "idempotency", "identity", "impersonation", "metric", "operation", "page", "patch", "provisioning", "stats", "tenant", "trail", "usage", "user", "work"},
+	"api":        {"account", "agent", "apikey", "attempt", "audit", "call", "deprovisioning", "fault", "health", "idempotency", "identity", "impersonation", "metric", "operation", "page", "patch", "provisioning", "stats", "tenant", "trail", "usage", "user", "work"},
 	"authorizer": {"api", "apikey", "fault", "identity", "impersonation", "opaque", "token", "user"},
 	"task":       {"fault", "operation", "work"},
 	"trigger":    {"account", "fault", "identity", "provisioning"},
@@ -57,7 +58,7 @@ var allowed = map[string][]string{
 
 	// The adapters, which know no edge.
 	"cognito":  {"account", "fault", "identity", "provisioning", "sweep"},
-	"dynamo":   {"agent", "apikey", "audit", "call", "directory", "fault", "health", "idempotency", "identity", "impersonation", "opaque", "operation", "page", "provisioning", "stats", "sweep", "tenant", "usage", "user"},
+	"dynamo":   {"agent", "apikey", "attempt", "audit", "call", "directory", "fault", "health", "idempotency", "identity", "impersonation", "opaque", "operation", "page", "provisioning", "stats", "sweep", "tenant", "usage", "user"},
 	"signing":  {"audit"},
 	"invoke":   {"health", "operation"},
 	"mongo":    {"fault", "operation", "tenant"},

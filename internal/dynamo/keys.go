@@ -12,6 +12,7 @@ import (
 
 	"github.com/tenantry/tenantry/internal/agent"
 	"github.com/tenantry/tenantry/internal/apikey"
+	"github.com/tenantry/tenantry/internal/attempt"
 	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/call"
 	"github.com/tenantry/tenantry/internal/directory"
@@ -57,6 +58,7 @@ import (
 //	id of such a key       KEYID#<id>                      KEYID         leads to the hash
 //	impersonation          IMPERSONATION#<id>              IMPERSONATION
 //	token of one           IMPERSONATION-TOKEN#<hash>      IMPERSONATION-TOKEN  leads to the id
+//	attempts in a window   ATTEMPT#<hash of who tries what>  <start of the window>
 //	audit record           AUDIT#<tenant id or PLATFORM>   <time>#<id>
 //	report of health       HEALTH                          LATEST, REPORT#<time>
 //	that one is made       HEALTH                          CLAIM
@@ -136,6 +138,10 @@ func impersonationKey(id impersonation.ID) key {
 
 func impersonationTokenKey(hash opaque.Hash) key {
 	return key{"IMPERSONATION-TOKEN#" + string(hash), "IMPERSONATION-TOKEN"}
+}
+
+func attemptKey(k attempt.Key, start time.Time) key {
+	return key{"ATTEMPT#" + string(k), sortable(start)}
 }
 
 func rosterKey(id identity.TenantID, page int64) key {

@@ -164,9 +164,11 @@ func (s *Stack) start(ctx context.Context) error {
 // parameters are those of the options, over what fits one machine.
 func (s *Stack) parameters(root *template.Template) map[string]string {
 	local := map[string]string{
-		"AutoConfirm": "true",
-		"JwksBaseUrl": s.info.AWSEndpoint,
-		"Production":  "false",
+		"AuthAccountLimit": "1000000", // whoever is there comes from one address
+		"AuthAddressLimit": "1000000",
+		"AutoConfirm":      "true",
+		"JwksBaseUrl":      s.info.AWSEndpoint,
+		"Production":       "false",
 	}
 	values := map[string]string{}
 	for _, p := range root.Parameters() {
