@@ -103,8 +103,16 @@ func TestProvision(t *testing.T) {
 	if diff := cmp.Diff(map[string]any{"max_agents": 77.0, "max_contacts": 10_000_000.0, "max_messages_month": 50_000_000.0}, limits); diff != "" {
 		t.Error(diff)
 	}
-	if got := schemaVersion(t, common, tenant.text("database")); got != "1" {
-		t.Errorf("the schema version of the tenant's table is %s", got)
+	version := fmt.Sprint(tenant.Body["schema_version"])
+	if got := schemaVersion(t, common, tenant.text("database")); got != version || version == "0" {
+		t.Errorf("the schema version of the tenant's table is %s, and that of the tenant %s", got, version)
+	}
+	migration := admin.do("POST", "/tenants/"+id+"/migrate", nil).must(202)
+	if got := admin.operation(migration.text("id")); got.Body["state"] != "succeeded" || got.Body["kind"] != "migrate" {
+		t.Errorf("the migration ended as %s", got.Raw)
+	}
+	if got := admin.active(id); fmt.Sprint(got.Body["schema_version"]) != version || schemaVersion(t, common, tenant.text("database")) != version {
+		t.Errorf("a migration to the version that is there made of the tenant %s", got.Raw)
 	}
 	owner := c.signIn(email, adminPassword)
 	if me := owner.do("GET", "/auth/me", nil).must(200); me.Body["tenant_id"] != id || me.Body["role"] != "owner" {
