@@ -8,7 +8,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
@@ -42,7 +41,7 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 		},
 	}
 	if targets := env.Optional("HEALTH_PROBE_ARN"); targets != "" {
-		checker.Targets = invoke.NewFunction(lambda.NewFromConfig(cfg), targets)
+		checker.Targets = invoke.NewFunction(invoke.NewLambda(cfg), targets)
 	}
 	namespace := env.String("METRICS_NAMESPACE")
 	return func(ctx context.Context, _ struct{}) (struct{}, error) {

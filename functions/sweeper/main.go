@@ -8,7 +8,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
@@ -39,7 +38,7 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 		Runner:  provisioning.NewRunner(operations, tenants),
 		Steps: []work.WayBack{
 			provisioning.Database(dynamo.NewDatabases(db, stack), tenants),
-			provisioning.RemoteMongoDB(invoke.NewStep(lambda.NewFromConfig(cfg), env.String("PROVISIONING_MONGODB_ARN"))),
+			provisioning.RemoteMongoDB(invoke.NewStep(invoke.NewLambda(cfg), env.String("PROVISIONING_MONGODB_ARN"))),
 			provisioning.Identity(directory, users, vault),
 			provisioning.SIP(secret.NewTenants(secrets, stack), vault, tenants),
 		},

@@ -4,7 +4,6 @@ package main
 import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"github.com/tenantry/tenantry/internal/api"
 	"github.com/tenantry/tenantry/internal/boot"
@@ -16,6 +15,6 @@ func main() { boot.HTTP(wire) }
 
 func wire(cfg aws.Config, env *boot.Env) api.Operation {
 	table := dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME"))
-	check := invoke.NewFunction(lambda.NewFromConfig(cfg), env.String("HEALTH_CHECK_ARN"))
+	check := invoke.NewFunction(invoke.NewLambda(cfg), env.String("HEALTH_CHECK_ARN"))
 	return api.GetSystemHealth(dynamo.NewHealth(table), check)
 }

@@ -3,20 +3,18 @@ package invoke
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/go-json-experiment/json"
 
 	"github.com/tenantry/tenantry/internal/health"
 	"github.com/tenantry/tenantry/internal/operation"
 )
 
-// A Client is what this package uses of *lambda.Client.
+// A Client calls functions.
 type Client interface {
-	Invoke(context.Context, *lambda.InvokeInput, ...func(*lambda.Options)) (*lambda.InvokeOutput, error)
+	// Invoke calls a function by its ARN, at least once, and returns what it answers.
+	Invoke(ctx context.Context, arn string, payload []byte) ([]byte, error)
 }
 
 // A Function is one Lambda function that takes no input.
@@ -36,14 +34,11 @@ func (f *Function) call(ctx context.Context, in, out any) error {
 	if err != nil {
 		return fmt.Errorf("call %s: %w", f.arn, err)
 	}
-	answer, err := f.client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &f.arn, Payload: payload})
+	answer, err := f.client.Invoke(ctx, f.arn, payload)
 	if err != nil {
 		return fmt.Errorf("call %s: %w", f.arn, err)
 	}
-	if answer.FunctionError != nil {
-		return errors.New("call " + f.arn + ": it failed: " + aws.ToString(answer.FunctionError))
-	}
-	if err := json.Unmarshal(answer.Payload, out); err != nil {
+	if err := json.Unmarshal(answer, out); err != nil {
 		return fmt.Errorf("read the answer of %s: %w", f.arn, err)
 	}
 	return nil
