@@ -163,7 +163,7 @@ func TestFunctionsOnlyWire(t *testing.T) {
 
 // heavy is what no function may link: it makes all of them larger, and slower to
 // start. net/rpc is left out by a tag, with which they are built.
-var heavy = []string{"net/rpc", "text/template", "html/template", "github.com/aws/aws-sdk-go-v2/service/sso", "github.com/aws/aws-sdk-go-v2/config"}
+var heavy = []string{"net/rpc", "text/template", "html/template", "github.com/aws/aws-sdk-go-v2/service/sso", "github.com/aws/aws-sdk-go-v2/service/lambda", "github.com/aws/aws-sdk-go-v2/config"}
 
 // TestLinks asks go list, so it reads all that the answer depends on, for go test
 // to see that too.
