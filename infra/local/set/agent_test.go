@@ -54,6 +54,11 @@ func TestAgents(t *testing.T) {
 		updated := owner.with("If-Match", got.Header.Get("ETag")).do("PATCH", path, `{"voice":null,"meta_data":{}}`).must(200)
 		owner.with("If-Match", got.Header.Get("ETag")).do("PATCH", path, `{"voice":"alloy"}`).problem(412, "stale")
 		owner.do("PATCH", path, updated.Raw).must(200)
+		owner.do("PATCH", path, `{"meta_data":{"card":"4111 1111 1111 1111"}}`).must(200)
+		const pci = `{"pci_enabled":true,"data_encryption_enabled":true,"recording_enabled":false}`
+		owner.do("PATCH", "/tenants/"+id, pci).problem(422, "invalid")
+		owner.do("PATCH", path, `{"meta_data":{}}`).must(200)
+		owner.do("PATCH", "/tenants/"+id, pci).must(200)
 		owner.do("POST", "/agents", `{"name":"Support"}`).must(201)
 		list := owner.do("GET", "/agents", nil).must(200)
 		if len(list.List) != 2 || list.List[0]["name"] != "Support" || list.List[1]["voice"] != nil || list.List[1]["system_prompt"] != prompt {

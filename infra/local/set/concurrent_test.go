@@ -138,5 +138,26 @@ func TestFailingTrigger(t *testing.T) {
 	c.signIn(username, password).active(id)
 }
 
+// TestNobodyMakesUp has the sign-up fail as well as the trigger. One account gets
+// its tenant when it signs in, another asks for it by a token of Cognito's.
+func TestNobodyMakesUp(t *testing.T) {
+	c := newClient(t, common)
+	accounts := make([]string, 2)
+	faults(t, refusing("TransactWriteItems", "CognitoPostConfirmation", "AuthSignup"))
+	const password = "correct horse battery"
+	for i := range accounts {
+		accounts[i] = unique("unmade")
+		c.do("POST", "/auth/signup", map[string]any{"username": accounts[i], "email": accounts[i] + "@example.com", "password": password}).must(500)
+	}
+	common.Endpoint().SetFault(nil)
+	owner := c.signIn(accounts[0], password)
+	owner.active(owner.do("GET", "/auth/me", nil).must(200).text("tenant_id"))
+	applicant := c.as(*ofCognito(t, accounts[1], password).AccessToken)
+	id := applicant.do("POST", "/tenants", map[string]any{"name": "Asked for"}).must(202).text("id")
+	if got := c.signIn(accounts[1], password).active(id); got.Body["name"] != "Asked for" || got.Body["owner_id"] != id {
+		t.Errorf("the tenant is %s", got.Raw)
+	}
+}
+
 // triggerCalls is how often Cognito calls a trigger that does not answer.
 const triggerCalls = 3

@@ -41,9 +41,9 @@ func (w *wanted) delete() string {
 }
 
 // state returns that of an execution.
-func state(t *testing.T, s *stack.Stack, execution string) string {
+func state(t *testing.T, s *stack.Stack, workflow, execution string) string {
 	t.Helper()
-	arn := executionARN(s, "deprovision", execution)
+	arn := executionARN(s, workflow, execution)
 	out, err := sfn.NewFromConfig(awsConfig(s)).DescribeExecution(t.Context(), &sfn.DescribeExecutionInput{ExecutionArn: &arn})
 	if err != nil {
 		t.Fatal(err)
@@ -61,6 +61,7 @@ func TestDeletion(t *testing.T) {
 	admin := newClient(t, s).admin()
 	for name, test := range map[string]func(*testing.T, *client){
 		"everything":          deleteEverything,
+		"a pooled tenant":     deletePooled,
 		"a failed tenant":     deleteFailed,
 		"a lost execution":    deleteLost,
 		"a failed deletion":   deleteRetried,
@@ -126,6 +127,22 @@ func deleteEverything(t *testing.T, admin *client) {
 	w.active(again.text("id"))
 	if me := w.signIn(w.email, ownersPassword).do("GET", "/auth/me", nil).must(200); me.Body["tenant_id"] != again.Body["id"] {
 		t.Errorf("the new owner is %s", me.Raw)
+	}
+}
+
+// deletePooled deletes a tenant whose agents are where those of others are.
+func deletePooled(t *testing.T, admin *client) {
+	id, username, _, password := admin.signUp()
+	owner := admin.signIn(username, password)
+	owner.active(id)
+	agent := strings.TrimPrefix(owner.do("POST", "/agents", `{"name":"Sales"}`).must(201).Header.Get("Location"), "/agents/")
+	if op := admin.operation(admin.do("DELETE", "/tenants/"+id, nil).must(202).text("id")); op.Body["state"] != "succeeded" {
+		t.Fatalf("the operation is %s", op.Raw)
+	}
+	for line := range strings.Lines(tableText(t, admin.stack, admin.stack.Info().Table)) {
+		if strings.Contains(line, agent) && !strings.Contains(line, "AUDIT#") {
+			t.Errorf("what is left of the agent: %s", line)
+		}
 	}
 }
 
@@ -336,7 +353,7 @@ func TestRestore(t *testing.T) {
 	if deleting.Body["status_reason"] != nil || moment(t, deleting.Body["purge_at"]).Before(time.Now().Add(29*24*time.Hour)) {
 		t.Errorf("the tenant is %s", deleting.Raw)
 	}
-	eventually(t, "the execution waits", func() bool { return state(t, common, id+"-1") == "RUNNING" })
+	eventually(t, "the execution waits", func() bool { return state(t, common, "deprovision", id+"-1") == "RUNNING" })
 	keyed := w.with("Idempotency-Key", w.slug)
 	answers := make([]*answer, 5)
 	together(len(answers), func(i int) { answers[i] = keyed.do("POST", path+"/restore", map[string]any{}).must(200) })
@@ -352,7 +369,7 @@ func TestRestore(t *testing.T) {
 	if op := w.operation(id); op.Body["state"] != "cancelled" || op.Body["ended_at"] == nil {
 		t.Errorf("the operation is %s", op.Raw)
 	}
-	if got := state(t, common, id+"-1"); got != "ABORTED" {
+	if got := state(t, common, "deprovision", id+"-1"); got != "ABORTED" {
 		t.Errorf("the execution is %s", got)
 	}
 	if diff := cmp.Diff([]string{"table", "account", "secret"}, w.left()); diff != "" {

@@ -44,6 +44,19 @@ func TestForgottenPassword(t *testing.T) {
 	c.signIn(username, "another "+password).active(id)
 }
 
+// The trigger that is to end the sessions fails: the function that took the code
+// makes up for it.
+func TestForgottenPasswordAndFailingTrigger(t *testing.T) {
+	c := newClient(t, common)
+	id, username, email, password := c.signUp()
+	refresh := c.do("POST", "/auth/token", map[string]any{"username": username, "password": password}).must(200).text("refresh_token")
+	c.do("POST", "/auth/password/forgot", map[string]any{"username": username}).must(202)
+	faults(t, refusing("TransactWriteItems", "CognitoPostConfirmation"))
+	c.do("POST", "/auth/password/reset", map[string]any{"username": username, "code": c.lastCode(email), "new_password": "another " + password}).must(200)
+	c.do("POST", "/auth/refresh", map[string]any{"refresh_token": refresh}).problem(401, "token-invalid")
+	c.signIn(username, "another "+password).active(id)
+}
+
 // An account gets so many codes and no more, which nobody is told.
 func TestForgottenPasswordAgainAndAgain(t *testing.T) {
 	c := newClient(t, common)

@@ -158,6 +158,22 @@ func TestRotateSIPTogether(t *testing.T) {
 	}
 }
 
+// A domain that another has leaves nothing behind of what came with it.
+func TestSIPDomainTaken(t *testing.T) {
+	_, _, taken := telephony(t, "the password "+unique("p"))
+	owner, id := newClient(t, common).owner()
+	for method, path := range map[string]string{"PUT": "/tenants/" + id + "/sip-credentials", "PATCH": "/tenants/" + id} {
+		body := map[string]any{"sip_domain": taken, "sip_username": "phones", "sip_password": "the password " + unique("p")}
+		if method == "PATCH" {
+			body["sip_enabled"] = true
+		}
+		owner.do(method, path, body).problem(409, "sip-domain-taken")
+	}
+	if secrets := secretValues(t, common); strings.Contains(secrets, "/tenant/"+id) {
+		t.Errorf("a secret of the tenant is there")
+	}
+}
+
 // Who may not read digests, and of whom.
 func TestSIPDigestIsGuarded(t *testing.T) {
 	password := "the password " + unique("p")

@@ -16,19 +16,9 @@ func TestTokensOfOthers(t *testing.T) {
 	c := newClient(t, common)
 	_, username, _, password := c.signUp()
 	idp := cognitoidentityprovider.NewFromConfig(awsConfig(common))
-	pool, ours := common.Info().UserPoolID, common.Info().ClientID
-	signIn := func(pool, client, secretHash string) *types.AuthenticationResultType {
-		parameters := map[string]string{"USERNAME": username, "PASSWORD": password}
-		if secretHash != "" {
-			parameters["SECRET_HASH"] = secretHash
-		}
-		out, err := idp.AdminInitiateAuth(t.Context(), &cognitoidentityprovider.AdminInitiateAuthInput{
-			UserPoolId: &pool, ClientId: &client, AuthFlow: types.AuthFlowTypeAdminUserPasswordAuth, AuthParameters: parameters,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return out.AuthenticationResult
+	pool := common.Info().UserPoolID
+	signIn := func(pool, client string) *types.AuthenticationResultType {
+		return initiateAuth(t, pool, client, map[string]string{"USERNAME": username, "PASSWORD": password})
 	}
 	newClientOf := func(pool string) string {
 		out, err := idp.CreateUserPoolClient(t.Context(), &cognitoidentityprovider.CreateUserPoolClientInput{
@@ -40,13 +30,7 @@ func TestTokensOfOthers(t *testing.T) {
 		return *out.UserPoolClient.ClientId
 	}
 
-	described, err := idp.DescribeUserPoolClient(t.Context(), &cognitoidentityprovider.DescribeUserPoolClientInput{UserPoolId: &pool, ClientId: &ours})
-	if err != nil {
-		t.Fatal(err)
-	}
-	mac := hmac.New(sha256.New, []byte(*described.UserPoolClient.ClientSecret))
-	mac.Write([]byte(username + ours))
-	good := signIn(pool, ours, base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	good := ofCognito(t, username, password)
 	c.as(*good.AccessToken).do("GET", "/auth/me", nil).must(200)
 
 	created, err := idp.CreateUserPool(t.Context(), &cognitoidentityprovider.CreateUserPoolInput{
@@ -65,8 +49,8 @@ func TestTokensOfOthers(t *testing.T) {
 	}
 	for name, token := range map[string]string{
 		"an ID token":    *good.IdToken,
-		"another client": *signIn(pool, newClientOf(pool), "").AccessToken,
-		"another pool":   *signIn(otherPool, newClientOf(otherPool), "").AccessToken,
+		"another client": *signIn(pool, newClientOf(pool)).AccessToken,
+		"another pool":   *signIn(otherPool, newClientOf(otherPool)).AccessToken,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := *c
@@ -74,4 +58,32 @@ func TestTokensOfOthers(t *testing.T) {
 			c.as(token).do("GET", "/auth/me", nil).problem(401, "token-invalid")
 		})
 	}
+}
+
+// ofCognito signs in with our client, but past the functions.
+func ofCognito(t *testing.T, username, password string) *types.AuthenticationResultType {
+	t.Helper()
+	pool, ours := common.Info().UserPoolID, common.Info().ClientID
+	described, err := cognitoidentityprovider.NewFromConfig(awsConfig(common)).DescribeUserPoolClient(t.Context(), &cognitoidentityprovider.DescribeUserPoolClientInput{
+		UserPoolId: &pool, ClientId: &ours,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac := hmac.New(sha256.New, []byte(*described.UserPoolClient.ClientSecret))
+	mac.Write([]byte(username + ours))
+	return initiateAuth(t, pool, ours, map[string]string{
+		"USERNAME": username, "PASSWORD": password, "SECRET_HASH": base64.StdEncoding.EncodeToString(mac.Sum(nil)),
+	})
+}
+
+func initiateAuth(t *testing.T, pool, client string, parameters map[string]string) *types.AuthenticationResultType {
+	t.Helper()
+	out, err := cognitoidentityprovider.NewFromConfig(awsConfig(common)).AdminInitiateAuth(t.Context(), &cognitoidentityprovider.AdminInitiateAuthInput{
+		UserPoolId: &pool, ClientId: &client, AuthFlow: types.AuthFlowTypeAdminUserPasswordAuth, AuthParameters: parameters,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.AuthenticationResult
 }

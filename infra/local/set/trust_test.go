@@ -40,6 +40,7 @@ func TestAPIKeys(t *testing.T) {
 	service.do("GET", "/auth/me", nil).problem(403, "forbidden")
 	service.do("GET", "/tenants", nil).problem(403, "forbidden")
 	other := admin.do("POST", "/api-keys", draft).must(201)
+	admin.hasPages("/api-keys")
 	admin.do("DELETE", "/api-keys/"+other.text("id"), nil).must(204)
 	admin.do("DELETE", "/api-keys/"+other.text("id"), nil).problem(404, "not-found")
 	admin.as(other.text("key")).do("GET", "/auth/me", nil).problem(401, "token-invalid") // the gateway has not seen it before
@@ -122,6 +123,22 @@ func TestImpersonation(t *testing.T) {
 		}
 		return ended == 2
 	})
+	admin.hasPages("/impersonations")
+}
+
+// hasPages asks for a list by pages of one, and fails the test unless the second
+// goes on after the first.
+func (c *client) hasPages(path string) {
+	c.t.Helper()
+	var first *answer
+	eventually(c.t, "there was a second page", func() bool {
+		first = c.do("GET", path+"?limit=1", nil).must(200)
+		return first.Header.Get("Link") != ""
+	})
+	second := c.do("GET", nextPage(c.t, first), nil).must(200)
+	if len(first.List) != 1 || len(second.List) != 1 || first.List[0]["id"] == second.List[0]["id"] {
+		c.t.Errorf("the first pages are %s and %s", first.Raw, second.Raw)
+	}
 }
 
 // TestImpersonationOfOthers asks for impersonations that there are not.

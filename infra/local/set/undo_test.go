@@ -3,6 +3,7 @@ package set
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -103,6 +104,16 @@ func faults(t *testing.T, decide func(cloud.Call) cloud.Fault) {
 	t.Helper()
 	common.Endpoint().SetFault(decide)
 	t.Cleanup(func() { common.Endpoint().SetFault(nil) })
+}
+
+// refusing has an operation fail for functions, for good.
+func refusing(operation string, functions ...string) func(cloud.Call) cloud.Fault {
+	return func(c cloud.Call) cloud.Fault {
+		if c.Name == operation && slices.ContainsFunc(functions, func(name string) bool { return strings.HasSuffix(c.Caller, "-"+name) }) {
+			return cloud.Fault{Effect: cloud.Refuse, Status: http.StatusBadRequest, Code: "ValidationException"}
+		}
+		return cloud.Fault{}
+	}
 }
 
 // update sets an attribute of an item of the common stack's table.
@@ -278,6 +289,34 @@ func TestDeadExecution(t *testing.T) {
 		t.Errorf("the retry ended as %s", op.Raw)
 	}
 	w.checkActive()
+}
+
+// TestLostAnswers loses the answer to whoever makes an account. Asking again finds
+// it.
+func TestLostAnswers(t *testing.T) {
+	admin := newClient(t, common).admin()
+	var mu sync.Mutex
+	lost := map[string]bool{}
+	faults(t, func(c cloud.Call) cloud.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		if c.Name != "AdminCreateUser" || lost[c.Caller] {
+			return cloud.Fault{}
+		}
+		lost[c.Caller] = true
+		return cloud.Fault{Effect: cloud.LoseAnswer}
+	})
+	w := want(admin)
+	if op := w.operation(w.operationID); op.Body["state"] != "succeeded" {
+		t.Errorf("the operation ended as %s", op.Raw)
+	}
+	w.checkActive()
+	email := unique("lost") + "@example.com"
+	w.signIn(w.email, ownersPassword).invite(email, "Budi", "agent")
+	w.accept(email, "a password of mine").do("GET", "/auth/me", nil).must(200)
+	if len(lost) != 2 {
+		t.Errorf("answers were lost to %v", lost)
+	}
 }
 
 // stop stops an execution of a workflow.

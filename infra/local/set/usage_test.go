@@ -83,6 +83,10 @@ func TestUsageEvents(t *testing.T) {
 		}
 		return false
 	})
+	active := owner.admin().do("GET", "/tenants/usage?status_filter=active&offset=1&limit=1", nil).must(200)
+	if len(active.List) != 1 || active.List[0]["status"] != "active" || active.List[0]["usage"] == nil {
+		t.Errorf("the second active tenant is %s", active.Raw)
+	}
 	told := owner.do("GET", "/audit-events?action=limit.reached", nil).must(200).List
 	if len(told) != 2 {
 		t.Errorf("of limits is told %d times: %v", len(told), told)

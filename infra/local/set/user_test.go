@@ -214,6 +214,15 @@ func TestLastOwner(t *testing.T) {
 		}
 		by.do("PATCH", "/users/"+other, `{"role":"owner"}`).must(200)
 	}
+	// Whoever the tenant names as its owner is removed by the other.
+	named, by, other := firstID, second, secondID
+	if first.do("GET", "/tenants/"+firstID, nil).must(200).Body["owner_id"] == secondID {
+		named, by, other = secondID, first, firstID
+	}
+	by.do("DELETE", "/users/"+named, nil).must(204)
+	if got := by.do("GET", "/tenants/"+firstID, nil).must(200); got.Body["owner_id"] != other {
+		t.Errorf("the tenant's owner is %v, want %v", got.Body["owner_id"], other)
+	}
 }
 
 // Who was demoted can give nobody a role, though the gateway still takes the token

@@ -82,7 +82,9 @@ func (i *Instance) all(branches []branch) (bool, error) {
 }
 
 // policyStatements returns the statements of the policies of r. Policies that are
-// named, and SAM's templates of them, are not understood.
+// named, and SAM's templates of them, are not understood, nor are parts of a
+// statement that are there under a condition: who looks for what is unused would
+// not find them where it does not hold.
 func policyStatements(r *Resource) ([]guarded, error) {
 	declared := value(r.props, "Policies")
 	if declared == nil {
@@ -98,7 +100,13 @@ func policyStatements(r *Resource) ([]guarded, error) {
 			switch m.key {
 			case "Version":
 			case "Statement":
-				all = append(all, unfold(guarded{m.value, policy.when})...)
+				statements := unfold(guarded{m.value, policy.when})
+				for _, s := range statements {
+					if n := conditional(s.node); n != nil {
+						return nil, at(n, "an If in a statement is not understood: it must hold a whole one")
+					}
+				}
+				all = append(all, statements...)
 			default:
 				return nil, at(m.node, "the policy %q is not understood: it must be written out", m.key)
 			}
@@ -131,4 +139,17 @@ func unfold(n guarded) []guarded {
 	default:
 		return []guarded{n}
 	}
+}
+
+// conditional returns an If in n, or nil if there is none.
+func conditional(n *yaml.Node) *yaml.Node {
+	if c, ok := callOf(n); ok && c.name == "If" {
+		return n
+	}
+	for _, child := range n.Content {
+		if found := conditional(child); found != nil {
+			return found
+		}
+	}
+	return nil
 }

@@ -28,7 +28,7 @@ Resources:
               - !Ref AWS::NoValue
             - Effect: Allow
               Action: a:D
-              Resource: [x, !If [HasSecret, !Ref Secret, !Ref AWS::NoValue]]
+              Resource: [x, !Sub "${AWS::AccountId}"]
         - Statement: { Effect: Deny, Action: a:E, Resource: "*" }
   Guarded:
     Type: AWS::Serverless::Function
@@ -49,13 +49,13 @@ func TestStatements(t *testing.T) {
 	}{
 		"without": {"", map[string]map[string]any{
 			"Plain/1": {"Effect": "Allow", "Action": "a:B", "Resource": "arn:123456789012"},
-			"Plain/3": {"Effect": "Allow", "Action": "a:D", "Resource": []any{"x"}},
+			"Plain/3": {"Effect": "Allow", "Action": "a:D", "Resource": []any{"x", "123456789012"}},
 			"Plain/4": {"Effect": "Deny", "Action": "a:E", "Resource": "*"},
 		}},
 		"with": {"s", map[string]map[string]any{
 			"Plain/1":   {"Effect": "Allow", "Action": "a:B", "Resource": "arn:123456789012"},
 			"Plain/2":   {"Effect": "Allow", "Action": "a:C", "Resource": "s"},
-			"Plain/3":   {"Effect": "Allow", "Action": "a:D", "Resource": []any{"x", "s"}},
+			"Plain/3":   {"Effect": "Allow", "Action": "a:D", "Resource": []any{"x", "123456789012"}},
 			"Plain/4":   {"Effect": "Deny", "Action": "a:E", "Resource": "*"},
 			"Guarded/1": {"Effect": "Allow", "Action": "a:F", "Resource": "s"},
 		}},
@@ -100,10 +100,16 @@ func TestStatementsRefuse(t *testing.T) {
 		"a template of SAM":   {`[{ DynamoDBReadPolicy: { TableName: t } }]`, `the policy "DynamoDBReadPolicy" is not understood`},
 		"a text":              {`[{ Statement: [x] }]`, "a statement must be a mapping"},
 		"another's reference": {`[!Ref Other]`, "must be a mapping"},
+		"a part of a statement": {
+			`[{ Statement: { Effect: Allow, Action: a:B, Resource: [x, !If [Never, y, !Ref AWS::NoValue]] } }]`,
+			"an If in a statement is not understood",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := instantiate(t, `
 Transform: AWS::Serverless-2016-10-31
+Conditions:
+  Never: !Equals [a, b]
 Resources:
   Other: { Type: AWS::IAM::ManagedPolicy, Properties: {} }
   F: { Type: AWS::Serverless::Function, Properties: { Policies: `+test.policies+` } }`)

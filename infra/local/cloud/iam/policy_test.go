@@ -190,6 +190,9 @@ func TestUsage(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("usage (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff([]string{"F/1 dynamodb:GetItem", "F/1 dynamodb:Query", "F/1 key B#*"}, u.Unused()); diff != "" {
+		t.Errorf("unused (-want +got):\n%s", diff)
+	}
 	if diff := cmp.Diff([]string{"F/1 " + table, "F/2 x"}, asked); diff != "" {
 		t.Errorf("asked again (-want +got):\n%s", diff)
 	}
@@ -199,5 +202,27 @@ func TestUsage(t *testing.T) {
 	u.Refuse("no")
 	if diff := cmp.Diff([]string{"no"}, u.Refusals()); diff != "" {
 		t.Errorf("refusals (-want +got):\n%s", diff)
+	}
+}
+
+// TestUnused has statements that nothing needed, or only one of two resources of.
+func TestUnused(t *testing.T) {
+	short := iam.Role{Statements: parse(t, `[
+		{"Effect":"Allow","Action":"dynamodb:GetItem","Resource":"`+table+`"},
+		{"Effect":"Allow","Action":"dynamodb:PutItem","Resource":"*"}]`)}
+	long := iam.Role{Statements: parse(t, `[
+		{"Effect":"Allow","Action":"dynamodb:GetItem","Resource":["`+table+`","`+table+`2","`+table+`3"]},
+		{"Effect":"Allow","Action":"dynamodb:PutItem","Resource":"*"}]`)}
+	var u iam.Usage
+	u.Declare(&short)
+	u.Declare(&long) // as another endpoint has it, where a parameter is a longer list
+	for _, role := range []*iam.Role{&short, &long} {
+		for _, resource := range []string{table, table + "3"} {
+			q := iam.Request{Action: get, Resource: resource}
+			u.Record(q, role.Decide(q, ""), func(string) error { return nil })
+		}
+	}
+	if diff := cmp.Diff([]string{"F/1 resource 2", "F/2"}, u.Unused()); diff != "" {
+		t.Errorf("unused (-want +got):\n%s", diff)
 	}
 }

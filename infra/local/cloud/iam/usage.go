@@ -2,6 +2,7 @@ package iam
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -38,8 +39,13 @@ func (u *Usage) Declare(r *Role) {
 		u.statements = map[string]*StatementUsage{}
 	}
 	for _, s := range r.Statements {
-		if u.statements[s.ID] == nil {
-			u.statements[s.ID] = newStatementUsage(s)
+		known := u.statements[s.ID]
+		if known == nil {
+			known = newStatementUsage(s)
+			u.statements[s.ID] = known
+		}
+		if more := len(s.Resources) - len(known.Resources); more > 0 { // than where a parameter, a list, was shorter
+			known.Resources = append(known.Resources, make([]int, more)...)
 		}
 	}
 }
@@ -86,6 +92,35 @@ func (u *Usage) Record(q Request, d Decision, ask func(id string) error) {
 			}
 		}
 	}
+}
+
+// Unused returns what no request needed: the statements that were never the only
+// ones to allow one, and of the others the actions, resources and keys that were
+// never the only ones of theirs to match.
+func (u *Usage) Unused() []string {
+	var all []string
+	for _, s := range u.Statements() {
+		if s.Alone == 0 {
+			all = append(all, s.ID)
+			continue
+		}
+		for _, action := range slices.Sorted(maps.Keys(s.Actions)) {
+			if s.Actions[action] == 0 {
+				all = append(all, s.ID+" "+action)
+			}
+		}
+		for i, n := range s.Resources {
+			if n == 0 {
+				all = append(all, fmt.Sprintf("%s resource %d", s.ID, i+1))
+			}
+		}
+		for _, key := range slices.Sorted(maps.Keys(s.Keys)) {
+			if s.Keys[key] == 0 {
+				all = append(all, s.ID+" key "+key)
+			}
+		}
+	}
+	return all
 }
 
 // Refuse remembers a refusal.
