@@ -98,7 +98,10 @@ func (s *Calls) Take(ctx context.Context, t tenant.Tenant, c call.Call, o audit.
 		if counters.Status != t.Status {
 			return fault.New(fault.Conflict, "the tenant was changed by another request meanwhile")
 		}
-		if full := counters.full(c); full != nil {
+		if spent := counters.spent(c); spent != nil { // no slot that comes back helps
+			return s.unlessKnown(ctx, c, spent)
+		}
+		if full := counters.full(); full != nil {
 			return s.makeRoom(ctx, c, full)
 		}
 		return s.take(ctx, counters, c, o)
@@ -123,13 +126,18 @@ func (s *Calls) take(ctx context.Context, counters countersItem, c call.Call, o 
 	return tx.run(ctx)
 }
 
-// full returns why a tenant cannot have another call, or nil.
-func (i countersItem) full(c call.Call) error {
+// spent returns why a tenant cannot have another call in the month, or nil.
+func (i countersItem) spent(c call.Call) error {
 	month := usage.MonthOf(c.StartedAt)
 	if calls := i.callsIn(month); calls >= i.MonthlyCallLimit {
 		ends := month.Ends()
 		return exceeded("monthly_call_limit", i.MonthlyCallLimit, calls, sortable(ends), ends.Sub(c.StartedAt))
 	}
+	return nil
+}
+
+// full returns why a tenant cannot have another call at once, or nil.
+func (i countersItem) full() error {
 	if i.ActiveCalls >= i.MaxConcurrentCalls {
 		return exceeded("max_concurrent_calls", i.MaxConcurrentCalls, i.ActiveCalls, nil, time.Second)
 	}
@@ -146,15 +154,24 @@ func exceeded(quota string, limit, used int, resetsAt any, retryAfter time.Durat
 	}
 }
 
-// makeRoom gives slots back whose leases are over, and fails with errUncounted then.
-// It fails with full if there are none, and with call.ErrKnown if the call has a
-// slot already.
-func (s *Calls) makeRoom(ctx context.Context, c call.Call, full error) error {
+// unlessKnown fails with call.ErrKnown if there is a call with the id already, and else
+// with refused.
+func (s *Calls) unlessKnown(ctx context.Context, c call.Call, refused error) error {
 	_, err := s.Get(ctx, c.TenantID, c.ID)
-	if err == nil {
+	switch {
+	case err == nil:
 		return call.ErrKnown
+	case errors.Is(err, fault.NotFound):
+		return refused
 	}
-	if !errors.Is(err, fault.NotFound) {
+	return err
+}
+
+// makeRoom gives slots back whose leases are over, and fails with errUncounted then.
+// It fails with full if there are none, and with call.ErrKnown if there is a call with
+// the id already.
+func (s *Calls) makeRoom(ctx context.Context, c call.Call, full error) error {
+	if err := s.unlessKnown(ctx, c, errUncounted); !errors.Is(err, errUncounted) {
 		return err
 	}
 	n, err := s.expireOf(ctx, c.TenantID, c.StartedAt)

@@ -138,6 +138,31 @@ func TestCalls(t *testing.T) {
 	}
 }
 
+// A tenant whose calls of the month are spent is told so at once, however many leases
+// are over.
+func TestCallsSpent(t *testing.T) {
+	t.Parallel()
+	c := newCallCenter(t, 30, 30)
+	now := time.Now()
+	if usage.MonthOf(now) != usage.MonthOf(now.Add(-2*time.Minute)) {
+		now = now.Add(-2 * time.Minute) // all of it is to be in one month
+	}
+	for i := range 30 {
+		if err := c.take(fmt.Sprint(i), now.Add(-2*time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f, ok := errors.AsType[*fault.Error](c.take("more", now)); !ok || f.Members["quota"] != "monthly_call_limit" || f.Members["used"] != 30 {
+		t.Errorf("got %+v", f)
+	}
+	if err := c.take("7", now); !errors.Is(err, call.ErrKnown) {
+		t.Errorf("again: got %v, want %v", err, call.ErrKnown)
+	}
+	if got := c.get("7"); got.State != call.Live {
+		t.Errorf("the lease was looked at: %+v", got)
+	}
+}
+
 // The peak of an hour is what was live at once in it, also what was live when it
 // began; and a month's calls are counted anew.
 func TestPeaks(t *testing.T) {
