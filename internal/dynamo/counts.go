@@ -19,9 +19,11 @@ import (
 const (
 	// foldFor is how long one Fold goes on. The next goes on where it ended.
 	foldFor = 20 * time.Second
-	// maxFolded is how many changes one transaction counts, beside the root, a branch
-	// and a leaf.
-	maxFolded = maxActions - 3
+	// maxFolded is how many changes one transaction counts, beside the root, the first
+	// branch, another, and a leaf.
+	maxFolded = maxActions - 4
+	// treeTries is how often the counts are read before they are taken as they are.
+	treeTries = 4
 )
 
 // errFoldLost says that something changed while it was being counted.
@@ -35,7 +37,8 @@ func NewCounts(table *Table) *Counts { return &Counts{table} }
 
 // A countingItem is one of those that every list begins with, and that lie in one
 // partition: the root, the first branch, and what has changed since they were
-// written. Each has its attributes of these.
+// written. Each has its attributes of these. The root and the first branch have the
+// version of the last fold.
 type countingItem struct {
 	key
 	Version int64          `dynamodbav:"version,omitempty"`
@@ -70,31 +73,52 @@ func (tx *transaction) countMoved(before, after tenant.Tenant) {
 	}
 }
 
-// tree reads the counts. They are a little behind what is stored.
+// tree reads the counts. They are a little behind what is stored. A query may see a
+// fold in part, before the first branch, which it reads first, is written and after
+// the root is, which it reads last. Then it is made again.
 func (s *Counts) tree(ctx context.Context) (*directory.Tree, error) {
+	for attempt := 1; ; attempt++ {
+		tree, whole, err := s.treeOnce(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read the counts: %w", err)
+		}
+		if whole || attempt == treeTries {
+			return tree, nil
+		}
+	}
+}
+
+// treeOnce reads the counts, and reports whether they fit together.
+func (s *Counts) treeOnce(ctx context.Context) (tree *directory.Tree, whole bool, err error) {
 	items, err := s.counting(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the counts: %w", err)
+		return nil, false, err
 	}
-	var root directory.Sums
-	branches := map[int64]directory.Sums{0: nil}
+	var root, first countingItem
 	var changes []directory.Change
 	for _, item := range items {
 		switch item.key {
 		case rootKey():
-			root, err = directory.DecodeSums(item.Sums)
+			root = item
 		case branchKey(0):
-			branches[0], err = directory.DecodeSums(item.Sums)
+			first = item
 		default:
-			var c directory.Change
-			c, err = item.change()
+			c, err := item.change()
+			if err != nil {
+				return nil, false, err
+			}
 			changes = append(changes, c)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("read the counts: %w", err)
-		}
 	}
-	return directory.NewTree(s, root, branches, changes), nil
+	sums, err := directory.DecodeSums(root.Sums)
+	if err != nil {
+		return nil, false, err
+	}
+	branch, err := directory.DecodeSums(first.Sums)
+	if err != nil {
+		return nil, false, err
+	}
+	return directory.NewTree(s, sums, map[int64]directory.Sums{0: branch}, changes), root.Version == first.Version, nil
 }
 
 // counting reads the root, the first branch and all changes. A request takes as
@@ -216,6 +240,10 @@ func (s *Counts) fold(ctx context.Context, leafNumber int64, items []countingIte
 	if err != nil {
 		return err
 	}
+	var first countingItem
+	if err := s.get(ctx, branchKey(0), &first); err != nil && !errors.Is(err, errNoItem) {
+		return err
+	}
 
 	tx := s.begin()
 	var changes []directory.Change
@@ -231,8 +259,14 @@ func (s *Counts) fold(ctx context.Context, leafNumber int64, items []countingIte
 	branch = branch.With(leafNumber%(directory.BranchSize/directory.LeafSize), leaf.Counts())
 	root = root.With(branchNumber, branch.Total())
 	tx.overwrite(leafItem{leafKey(leafNumber), leaf})
-	tx.overwrite(countingItem{key: branchKey(branchNumber), Sums: branch.Encode()})
 	after := countingItem{key: rootKey(), Version: rootItem.Version + 1, Sums: root.Encode()}
+	first.key, first.Version = branchKey(0), after.Version
+	if branchNumber == 0 {
+		first.Sums = branch.Encode()
+	} else {
+		tx.overwrite(countingItem{key: branchKey(branchNumber), Sums: branch.Encode()})
+	}
+	tx.overwrite(first)
 	if rootItem.Version == 0 {
 		tx.put(after, errFoldLost)
 	} else {

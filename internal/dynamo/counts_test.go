@@ -19,6 +19,7 @@ import (
 
 	layer "github.com/tenantry/tenantry/infra/local/cloud/dynamodb"
 	"github.com/tenantry/tenantry/infra/local/enginetest"
+	"github.com/tenantry/tenantry/internal/directory"
 	"github.com/tenantry/tenantry/internal/dynamo"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/identity"
@@ -269,6 +270,65 @@ func TestFoldsOfDifferentLeaves(t *testing.T) {
 		fold(t, table)
 		if diff := cmp.Diff(map[string]int64{"": 2, string(status): 2}, totals(t, tenants)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", status, diff)
+		}
+	}
+}
+
+// A tornClient answers the first query of all counts with a part from before a fold,
+// and the rest from after it.
+type tornClient struct {
+	*dynamodb.Client
+	once   *sync.Once
+	fold   func()
+	before []string // the beginnings of the sort keys of what is read before
+}
+
+func (c tornClient) Query(ctx context.Context, in *dynamodb.QueryInput, options ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+	out, err := c.Client.Query(ctx, in, options...)
+	c.once.Do(func() {
+		c.fold()
+		after, err2 := c.Client.Query(ctx, in, options...)
+		if err = errors.Join(err, err2); err != nil {
+			return
+		}
+		early := func(item map[string]types.AttributeValue) bool {
+			sk, _ := item["sk"].(*types.AttributeValueMemberS)
+			return slices.ContainsFunc(c.before, func(beginning string) bool { return strings.HasPrefix(sk.Value, beginning) })
+		}
+		out.Items = slices.DeleteFunc(out.Items, func(item map[string]types.AttributeValue) bool { return !early(item) })
+		out.Items = append(out.Items, slices.DeleteFunc(after.Items, early)...)
+	})
+	return out, err
+}
+
+// A list that sees a fold in part neither misses nor counts twice what that folds,
+// whether it is of the first million tenants or not.
+func TestListInTheMiddleOfAFold(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string][]string{
+		"after the first branch": {"BRANCH"},
+		"before the root":        {"BRANCH", "CHANGE#"},
+	} {
+		for _, lost := range []int{0, directory.BranchSize} {
+			t.Run(fmt.Sprint(name, ", ", lost), func(t *testing.T) {
+				t.Parallel()
+				db, name := newRawTable(t)
+				table := dynamo.NewTable(db, name)
+				old := create(t, dynamo.NewTenants(table), newCreation("Old", "old"))[0]
+				change(t, dynamo.NewTenants(table), old, func(t *tenant.Tenant) { t.Status = tenant.Active })
+				fold(t, table)
+				lose(t, db, name, lost)
+				create(t, dynamo.NewTenants(table), newCreation("New", "new"))
+				eventually(t, "the index was whole", func() bool {
+					p, err := dynamo.NewTenants(table).List(t.Context(), tenant.Provisioning, page.Window{Limit: 5})
+					return err == nil && len(p.Entries) == 1
+				})
+				torn := tornClient{db, new(sync.Once), func() { fold(t, table) }, before}
+				p, err := dynamo.NewTenants(dynamo.NewTable(torn, name)).List(t.Context(), tenant.Provisioning, page.Window{Limit: 5})
+				if err != nil || len(p.Entries) != 1 || p.Total != 1 {
+					t.Errorf("got %d tenants of %d: %v", len(p.Entries), p.Total, err)
+				}
+			})
 		}
 	}
 }

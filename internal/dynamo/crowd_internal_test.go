@@ -200,7 +200,7 @@ func crowd(b *testing.B, table *Table, tenants int64) {
 		put(leafItem{leafKey(number), leaf})
 	}
 	for number, sums := range branches {
-		put(countingItem{key: branchKey(number), Sums: sums.Encode()})
+		put(countingItem{key: branchKey(number), Version: 1, Sums: sums.Encode()})
 		root = root.With(number, sums.Total())
 	}
 	put(countingItem{key: rootKey(), Version: 1, Sums: root.Encode()})
