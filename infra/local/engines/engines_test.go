@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,6 +75,54 @@ func TestDynalite(t *testing.T) {
 	if err := e.Stop(); err != nil {
 		t.Errorf("got %v for a second stop, want nothing", err)
 	}
+}
+
+// TestDynaliteForgetsQueries writes and asks again and again. What a query reads with
+// holds all that was in memory then.
+func TestDynaliteForgetsQueries(t *testing.T) {
+	installEngines(t)
+	e, err := StartDynalite(t.Context(), root, t.TempDir(), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Stop() //nolint:errcheck // it ends with this process
+	call(t, e, "DynamoDB_20120810.CreateTable", map[string]any{
+		"TableName": "table", "BillingMode": "PAY_PER_REQUEST",
+		"AttributeDefinitions": []any{map[string]any{"AttributeName": "p", "AttributeType": "S"}, map[string]any{"AttributeName": "s", "AttributeType": "S"}},
+		"KeySchema":            []any{map[string]any{"AttributeName": "p", "KeyType": "HASH"}, map[string]any{"AttributeName": "s", "KeyType": "RANGE"}},
+	})
+	rounds := func(n int) {
+		for i := range n {
+			call(t, e, "DynamoDB_20120810.PutItem", map[string]any{"TableName": "table", "Item": map[string]any{
+				"p": map[string]any{"S": "p"}, "s": map[string]any{"S": strconv.Itoa(i % 10)}, "v": map[string]any{"S": strings.Repeat("v", 100_000)},
+			}})
+			call(t, e, "DynamoDB_20120810.Query", map[string]any{
+				"TableName": "table", "Limit": 1, "KeyConditionExpression": "p = :p", "ExpressionAttributeValues": map[string]any{":p": map[string]any{"S": "p"}},
+			})
+		}
+	}
+	rounds(100)
+	before := resident(t, e)
+	rounds(500)
+	after := resident(t, e)
+	t.Logf("%d MB, and %d MB after 500 queries", before, after)
+	if after > before+100 {
+		t.Errorf("500 queries made it grow from %d MB to %d MB", before, after)
+	}
+}
+
+// resident returns the memory of an engine, in megabytes.
+func resident(t *testing.T, e *Engine) int {
+	t.Helper()
+	out, err := exec.Command("ps", "-o", "rss=", "-p", strconv.Itoa(e.process.Pid)).Output() //nolint:gosec // a number
+	if err != nil {
+		t.Fatal(err)
+	}
+	kilobytes, err := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kilobytes >> 10
 }
 
 // header returns a header of the engine's answer to a GET.
@@ -173,7 +222,7 @@ func serveLambda(t *testing.T) (port int, invoked <-chan string) {
 	return listener.Addr().(*net.TCPAddr).Port, payloads
 }
 
-// call calls an operation of moto.
+// call calls an operation of an engine.
 func call(t *testing.T, e *Engine, target string, in map[string]any) (out map[string]any) {
 	t.Helper()
 	body, err := json.Marshal(in)
@@ -186,6 +235,7 @@ func call(t *testing.T, e *Engine, target string, in map[string]any) (out map[st
 	}
 	req.Header.Set("X-Amz-Target", target)
 	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
+	req.Header.Set("X-Amz-Date", "20260101T000000Z")
 	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/states/aws4_request, SignedHeaders=host, Signature=s")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
