@@ -26,6 +26,7 @@ help:
 	@echo "make soak           put 200 requests a second on the set for 10 minutes, and look at what became of them (SOAK, flags)"
 	@echo "make package        build what is deployed, by the SAM CLI, into .aws-sam/build (STAGE, a section of samconfig.toml: dev)"
 	@echo "make deploy         the same, and deploy it (STAGE)"
+	@echo "make story          do against a stack what people do, and take it apart again (STACK, STAGE or URL; ADMIN, EMAIL)"
 	@echo "make admin          make somebody a platform admin (EMAIL; STACK or STAGE, or else the set of make local)"
 
 # The functions, one executable each.
@@ -130,10 +131,14 @@ deploy: package
 	$(SAM) deploy --config-env $(STAGE)
 
 # What is given to make, such as EMAIL, is in the program's environment; see
-# "go run ./infra/admin -h".
+# "go run ./infra/admin -h" and "go run ./infra/story -h".
 .PHONY: admin
 admin:
 	@go run ./infra/admin
+
+.PHONY: story
+story:
+	@go run ./infra/story
 
 $(LINT)/stamp: infra/lint/go.mod infra/lint/go.sum infra/lint/package-lock.json infra/lint/requirements.txt
 	@echo "Installing the linters; the first time takes some minutes."
