@@ -82,10 +82,21 @@ func (s *Server) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		resp = problem(err, r)
 	}
 	resp.setHeader("x-request-id", r.ID)
-	resp.setHeader("cache-control", "no-store")
-	resp.setHeader("x-content-type-options", "nosniff")
+	for name, value := range common {
+		resp.setHeader(name, value)
+	}
 	s.observe(ctx, start, r, resp, err)
 	return resp.encode()
+}
+
+// common is the headers of each answer that does not say otherwise: it is one
+// caller's own, and data rather than a page.
+var common = map[string]string{
+	"cache-control":             "no-store",
+	"content-security-policy":   "default-src 'none'; frame-ancestors 'none'",
+	"referrer-policy":           "no-referrer",
+	"strict-transport-security": "max-age=63072000; includeSubDomains",
+	"x-content-type-options":    "nosniff",
 }
 
 type requestIDKey struct{}

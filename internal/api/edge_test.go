@@ -212,6 +212,8 @@ func TestServeAdmits(t *testing.T) {
 func TestServeHeaders(t *testing.T) {
 	want := map[string]string{
 		"content-type": "application/json", "x-request-id": "R1", "cache-control": "no-store", "x-content-type-options": "nosniff",
+		"content-security-policy": "default-src 'none'; frame-ancestors 'none'", "referrer-policy": "no-referrer",
+		"strict-transport-security": "max-age=63072000; includeSubDomains",
 	}
 	got := serve(t, answer(identity.Public(), OK(1), nil), sent{})
 	if diff := cmp.Diff(want, got.Headers); diff != "" {
