@@ -175,6 +175,14 @@ func TestServersOfTheOperator(t *testing.T) {
 	if diff := cmp.Diff([]string{name}, m.databases()); diff != "" || !strings.Contains(name, w.slug) {
 		t.Errorf("databases (-want +got):\n%s", diff)
 	}
+	keyed := w.with("Idempotency-Key", w.slug)
+	migration := keyed.do("POST", "/tenants/"+w.id+"/migrate", nil).must(202)
+	if again := keyed.do("POST", "/tenants/"+w.id+"/migrate", nil).must(202); again.Raw != migration.Raw {
+		t.Errorf("one key gave %s and %s", migration.Raw, again.Raw)
+	}
+	if op := w.operation(migration.text("id")); op.Body["state"] != "succeeded" {
+		t.Errorf("the migration ended as %s", op.Raw)
+	}
 	if op := w.operation(w.delete()); op.Body["state"] != "succeeded" || len(m.databases()) > 0 {
 		t.Errorf("%v is left after %s", m.databases(), op.Raw)
 	}

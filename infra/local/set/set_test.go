@@ -61,7 +61,12 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer common.Close() //nolint:errcheck // the engines end with this process
-	return m.Run()
+	code := m.Run()
+	if err := checkPolicies(os.Stdout, code == 0 && isWhole()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	return code
 }
 
 // build builds the functions as make build does, but for symbols, which cost
@@ -87,6 +92,7 @@ func start(data string, parameters map[string]string) (*stack.Stack, error) {
 		Engines:    filepath.Join(root, ".tools", "engines"),
 		Parameters: parameters,
 		Strict:     true,
+		Usage:      &usage,
 	})
 	folders.Store(s, data)
 	return s, err
