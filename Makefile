@@ -22,7 +22,7 @@ help:
 	@echo "make test-sam       run the README's story against make sam-local; needs Docker"
 	@echo "make check          lint code, templates and workflows"
 	@echo "make build          build the functions into bin/"
-	@echo "make bench          measure"
+	@echo "make bench          measure (BENCH, arguments of infra/bench: -h lists them)"
 	@echo "make soak           put 200 requests a second on the set for 10 minutes, and look at what became of them (SOAK, flags)"
 	@echo "make package        build what is deployed, by the SAM CLI, into .aws-sam/build (STAGE, a section of samconfig.toml: dev)"
 	@echo "make deploy         the same, and deploy it (STAGE)"
@@ -91,6 +91,7 @@ sam-image: container-engine
 
 .PHONY: bench
 bench:
+	go run ./infra/bench $(BENCH)
 	go test -run '^$$' -bench . -benchtime 3s ./infra/local/... ./internal/dynamo
 
 # Mixed load on the set as make local runs it; see "bin/soak -h" for the flags.

@@ -208,7 +208,8 @@ func (e *Env) config(client aws.HTTPClient) aws.Config {
 
 // client returns the HTTP client that all clients of AWS share, and so their
 // connections: frozen, as a client of a service may else take a copy to set it up in
-// its own way. It believes the authorities in the file bundle, or those of Amazon if that is empty.
+// its own way. It believes the authorities in the file bundle, or those of Amazon if
+// that is empty.
 func (e *Env) client(bundle string) aws.HTTPClient {
 	authorities, err := authorities(bundle)
 	e.Check(err)
