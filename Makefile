@@ -92,6 +92,7 @@ sam-image: container-engine
 .PHONY: bench
 bench:
 	go run ./infra/bench $(BENCH)
+	go test -count=1 -v -run '^TestBill$$' ./infra/local/set
 	go test -run '^$$' -bench . -benchtime 3s ./infra/local/... ./internal/dynamo
 
 # Mixed load on the set as make local runs it; see "bin/soak -h" for the flags.
