@@ -72,14 +72,14 @@ func ListSystemHealth(reports ReportLister, cursors *Cursors) Operation {
 
 // reportView is a report as clients see it.
 type reportView struct {
-	Status          health.Status           `json:"status"`
-	CheckedAt       timestamp               `json:"checked_at"`
-	Components      []componentView         `json:"components"`
-	Integrations    []componentView         `json:"integrations"`
-	Tenants         map[tenant.Status]int64 `json:"tenants"`
-	StuckOperations int                     `json:"stuck_operations"`
-	ExpiredLeases   int                     `json:"expired_leases"`
-	LastSweepAt     *timestamp              `json:"last_sweep_at"`
+	Status          health.Status            `json:"status"`
+	CheckedAt       timestamp                `json:"checked_at"`
+	Components      []componentView          `json:"components"`
+	Integrations    []componentView          `json:"integrations"`
+	Tenants         *map[tenant.Status]int64 `json:"tenants"` // null where they were not counted
+	StuckOperations int                      `json:"stuck_operations"`
+	ExpiredLeases   int                      `json:"expired_leases"`
+	LastSweepAt     *timestamp               `json:"last_sweep_at"`
 }
 
 type componentView struct {
@@ -92,10 +92,14 @@ type componentView struct {
 }
 
 func newReportView(r health.Report) reportView {
-	return reportView{
+	v := reportView{
 		Status: r.Status, CheckedAt: timestamp(r.CheckedAt), Components: newComponentViews(r.Components), Integrations: newComponentViews(r.Integrations),
-		Tenants: r.Tenants, StuckOperations: r.Stuck, ExpiredLeases: r.ExpiredLeases, LastSweepAt: (*timestamp)(r.LastSweepAt),
+		StuckOperations: r.Stuck, ExpiredLeases: r.ExpiredLeases, LastSweepAt: (*timestamp)(r.LastSweepAt),
 	}
+	if r.Tenants != nil {
+		v.Tenants = &r.Tenants
+	}
+	return v
 }
 
 func newComponentViews(components []health.Component) []componentView {

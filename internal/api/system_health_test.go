@@ -88,6 +88,14 @@ func TestGetSystemHealth(t *testing.T) {
 	}
 }
 
+// What could not be counted is null, and not none.
+func TestSystemHealthUncounted(t *testing.T) {
+	at := time.Date(2026, 11, 25, 1, 0, 0, 0, time.UTC)
+	c := &clinic{reports: []health.Report{{Status: health.Degraded, CheckedAt: at}}}
+	serve(t, GetSystemHealth(c, c), sent{method: "GET", path: "/system/health", caller: asAdmin}).check(t, 200,
+		`{"status":"degraded","checked_at":"2026-11-25T01:00:00.000Z","components":[],"integrations":[],"tenants":null,"stuck_operations":0,"expired_leases":0,"last_sweep_at":null}`)
+}
+
 func TestListSystemHealth(t *testing.T) {
 	c := &clinic{}
 	op := ListSystemHealth(c, testCursors())

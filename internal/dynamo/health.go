@@ -129,7 +129,8 @@ func (s *Health) Census(ctx context.Context, at time.Time) (health.Census, error
 		}
 		return ignore(err, errNoItem)
 	})
-	return c, group.Wait()
+	err := group.Wait()
+	return c, err
 }
 
 // countDue returns how many items of a kind were due by a time. In each shard it

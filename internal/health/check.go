@@ -98,6 +98,7 @@ func (c *Checker) report(ctx context.Context, at time.Time) Report {
 		defer cancel()
 		if census, err = c.Counter.Census(ctx, at); err != nil {
 			slog.ErrorContext(ctx, "nothing was counted", "error", err)
+			census = Census{} // a part of it would be taken for the whole
 		}
 	})
 	group.Wait()

@@ -174,7 +174,8 @@ type Census struct {
 
 // NewReport returns the report of what was found, in the order of names. The
 // platform is down if something that it is built on is down; it is degraded if
-// anything else is not up, an operation is stuck, or the sweeper is silent.
+// anything else is not up, an operation is stuck, or the sweeper is silent, as it is
+// taken to be where nothing could be counted.
 func NewReport(at time.Time, own, targets []Component, census Census) Report {
 	r := Report{
 		Status: Up, CheckedAt: at, Components: own, Tenants: census.Tenants,

@@ -16,6 +16,7 @@ import (
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/health"
 	"github.com/tenantry/tenantry/internal/metric"
+	"github.com/tenantry/tenantry/internal/tenant"
 )
 
 // Each probe has its two seconds, all at the same time, and one that does not heed
@@ -163,7 +164,7 @@ func (w *world) Save(_ context.Context, r health.Report) error {
 }
 
 func (w *world) Census(context.Context, time.Time) (health.Census, error) {
-	return health.Census{LastSweepAt: new(time.Now())}, w.broken
+	return health.Census{Tenants: map[tenant.Status]int64{tenant.Active: 1}, LastSweepAt: new(time.Now())}, w.broken //nolint:exhaustive // one is enough
 }
 
 func (w *world) ProbeTargets(context.Context) ([]health.Component, error) {
@@ -215,6 +216,19 @@ func TestCheckOfWhatIsBroken(t *testing.T) {
 		}
 		if strings.Contains(r.Components[1].Error, "secret") {
 			t.Errorf("the report tells %s", r.Components[1].Error)
+		}
+	})
+}
+
+// A part of what is counted does not make a report that is up.
+func TestCheckOfWhatIsNotCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{broken: errors.New("one of the counts failed")}
+		c := &health.Checker{Store: w, Counter: w, Probes: []health.Probe{
+			{Name: "dynamodb", Kind: health.DynamoDB, Do: health.Ping(func(context.Context) error { return nil })},
+		}}
+		if r, err := c.Check(t.Context()); err != nil || r.Status != health.Degraded || r.Tenants != nil || r.LastSweepAt != nil {
+			t.Errorf("got %+v, %v", r, err)
 		}
 	})
 }
