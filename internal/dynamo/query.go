@@ -136,7 +136,7 @@ func (t *Table) batchGetChunk(ctx context.Context, keys []key, attributes string
 			return nil, fmt.Errorf("get a batch of %d: DynamoDB left keys unread %d times", len(keys), attempt)
 		}
 		request = out.UnprocessedKeys
-		if err := sleep(ctx, rand.N(transactionBackoff<<attempt)); err != nil { //nolint:gosec // spreads attempts, keeps no secret
+		if err := sleep(ctx, rand.N(min(transactionBackoff<<attempt, longestBackoff))); err != nil { //nolint:gosec // spreads attempts, keeps no secret
 			return nil, err
 		}
 	}
