@@ -94,6 +94,7 @@ bench:
 	go run ./infra/bench $(BENCH)
 	go test -count=1 -v -run '^TestBill$$' ./infra/local/set
 	go test -run '^$$' -bench . -benchtime 3s ./infra/local/... ./internal/dynamo
+	go test -count=1 -run '^TestCallsModel$$' ./internal/dynamo -steps 1000000
 
 # Mixed load on the set as make local runs it; see "bin/soak -h" for the flags.
 SOAK ?=
