@@ -44,8 +44,12 @@ func kafka(ctx context.Context, t health.Target, c health.Credentials) (health.F
 	if err != nil {
 		return health.Finding{}, err
 	}
-	if len(answer.Brokers) == 0 {
+	switch n := len(answer.Brokers); n {
+	case 0:
 		return health.Finding{}, errStrange(health.Kafka)
+	case 1:
+		return health.Finding{Version: "1 broker"}, nil
+	default:
+		return health.Finding{Version: fmt.Sprintf("%d brokers", n)}, nil
 	}
-	return health.Finding{Version: fmt.Sprintf("%d brokers", len(answer.Brokers))}, nil
 }
