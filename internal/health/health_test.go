@@ -261,7 +261,12 @@ func TestParseTargets(t *testing.T) {
 		"no port":          {`[{"name":"a","kind":"redis","address":"cache"}]`, 0, "#/0/address must be a host with a port"},
 		"no broker's port": {`[{"name":"a","kind":"kafka","address":"k1:9092,k2"}]`, 0, "#/0/address must be hosts with ports"},
 		"a password":       {`[{"name":"a","kind":"http","address":"http://me:secret@c.example"}]`, 0, "#/0/address must hold no user name or password"},
-		"a path":           {`[{"name":"a","kind":"s3","address":"/bucket"}]`, 0, "#/0/address must be a URL"},
+		"a path alone":     {`[{"name":"a","kind":"s3","address":"/bucket"}]`, 0, "#/0/address must be a URL"},
+		"a bucket":         {`[{"name":"a","kind":"s3","address":"https://s3.internal/bucket"}]`, 0, "#/0/address must end with the host and port"},
+		"a bucket's query": {`[{"name":"a","kind":"minio","address":"http://minio:9000?list-type=2"}]`, 0, "#/0/address must end with the host and port"},
+		"a fragment":       {`[{"name":"a","kind":"minio","address":"http://minio:9000/#x"}]`, 0, "#/0/address must end with the host and port"},
+		"stores":           {`[{"name":"a","kind":"s3","address":"https://s3.internal"},{"name":"b","kind":"minio","address":"http://minio:9000/"}]`, 2, ""},
+		"a service's path": {`[{"name":"a","kind":"integration","address":"https://status.example/v1?of=us"}]`, 1, ""},
 		"a name twice":     {`[{"name":"a","kind":"redis","address":"a:1"},{"name":"a","kind":"redis","address":"b:1"}]`, 0, "#/1/name is that of another target too"},
 		"too many":         {"[" + strings.TrimSuffix(strings.Repeat(`{"name":"a","kind":"redis","address":"a:1"},`, 51), ",") + "]", 0, "# must be at most 50 targets"},
 	} {

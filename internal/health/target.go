@@ -39,8 +39,12 @@ const (
 // integration reports whether components of the kind are others'.
 func (k Kind) integration() bool { return k == Integration }
 
+// isStore reports whether targets of the kind are stores of buckets, which are listed
+// whatever path an address has.
+func (k Kind) isStore() bool { return k == MinIO || k == S3 }
+
 // hasURL reports whether the address of a target of the kind is a URL.
-func (k Kind) hasURL() bool { return k == HTTP || k == Integration || k == MinIO || k == S3 }
+func (k Kind) hasURL() bool { return k == HTTP || k == Integration || k.isStore() }
 
 // targetKinds is the kinds that a target may have.
 var targetKinds = []Kind{Postgres, MongoDB, Redis, Kafka, MinIO, S3, HTTP, Integration}
@@ -127,6 +131,9 @@ func (t Target) addressFault() string {
 		}
 		if u.User != nil {
 			return "must hold no user name or password; name a secret in secret_arn"
+		}
+		if t.Kind.isStore() && strings.TrimSuffix(u.Path, "/")+u.RawQuery+u.Fragment != "" {
+			return "must end with the host and port, as all buckets are listed"
 		}
 	case t.Kind == Kafka:
 		for broker := range strings.SplitSeq(t.Address, ",") {
