@@ -137,6 +137,7 @@ func garbled(t *testing.T, kind health.Kind, scheme string, c health.Credentials
 
 const (
 	refusedPassword   = "it does not let us in by this user name and password"
+	refusedNobody     = "it does not let us in without a user name and password"
 	refusedConnection = "the connection is refused"
 	noAnswer          = "no answer within 2s"
 )
@@ -257,7 +258,7 @@ func TestRedis(t *testing.T) {
 		t.Errorf("the version is %q", version)
 	}
 	down(t, health.Redis, s.address(), health.Credentials{Password: "x" + marker}, refusedPassword)
-	down(t, health.Redis, s.address(), health.Credentials{}, refusedPassword)
+	down(t, health.Redis, s.address(), health.Credentials{}, refusedNobody)
 	hung(t, health.Redis, s, s.address(), good)
 	garbled(t, health.Redis, "", good)
 	s.end()

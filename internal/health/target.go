@@ -160,3 +160,6 @@ type Credentials struct {
 	// TLS asks for an encrypted connection, where the address does not say.
 	TLS bool `json:"tls"`
 }
+
+// Nobody reports whether there is neither a user name nor a password.
+func (c Credentials) Nobody() bool { return c.Username == "" && c.Password == "" }

@@ -54,6 +54,9 @@ func New(t health.Target, vault Vault) health.Probe {
 			}
 		}
 		f, err := driverOf(t.Kind)(ctx, t, c)
+		if errors.Is(err, errPassword) && c.Nobody() {
+			err = errNobody
+		}
 		return f, plain(ctx, t.Kind, err)
 	}}
 }
@@ -62,6 +65,7 @@ func New(t health.Target, vault Vault) health.Probe {
 // says, which may repeat a password or an address.
 var (
 	errPassword = errors.New("it does not let us in by this user name and password")
+	errNobody   = errors.New("it does not let us in without a user name and password")
 	errRefused  = errors.New("the connection is refused")
 	errNoHost   = errors.New("there is no such host")
 	errTLS      = errors.New("no TLS connection can be made, or its certificate is not good")
@@ -85,6 +89,8 @@ func plain(ctx context.Context, kind health.Kind, err error) error {
 	switch known := network(err); {
 	case errors.Is(err, errPassword):
 		return errPassword
+	case errors.Is(err, errNobody):
+		return errNobody
 	case answered:
 		return answer
 	case known != nil:

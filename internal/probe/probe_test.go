@@ -139,6 +139,8 @@ func TestService(t *testing.T) {
 			if r.Header.Get("Authorization") != "Basic "+base64.StdEncoding.EncodeToString([]byte("me:"+marker)) {
 				w.WriteHeader(http.StatusUnauthorized)
 			}
+		case "/forbidden":
+			w.WriteHeader(http.StatusForbidden)
 		case "/broken":
 			w.WriteHeader(http.StatusServiceUnavailable)
 		case "/none":
@@ -155,16 +157,19 @@ func TestService(t *testing.T) {
 		credentials health.Credentials
 		want        health.Component
 	}{
-		"nothing more":            {server.URL, health.Credentials{}, health.Component{Status: health.Up}},
-		"a version":               {server.URL + "/version", health.Credentials{}, health.Component{Status: health.Up, Version: "1.4.2"}},
-		"no version":              {server.URL + "/tale", health.Credentials{}, health.Component{Status: health.Up}},
-		"elsewhere":               {server.URL + "/moved", health.Credentials{}, health.Component{Status: health.Up}},
-		"a good password":         {server.URL + "/guarded", health.Credentials{Username: "me", Password: marker}, health.Component{Status: health.Up}},
-		"a wrong password":        {server.URL + "/guarded", health.Credentials{Username: "me", Password: "x" + marker}, health.Component{Status: health.Down, Error: "it does not let us in by this user name and password"}},
-		"broken":                  {server.URL + "/broken", health.Credentials{}, health.Component{Status: health.Down, Error: "it answers with the status 503"}},
-		"not there":               {server.URL + "/none", health.Credentials{}, health.Component{Status: health.Down, Error: "it answers with the status 404"}},
-		"a bad certificate":       {encrypted.URL, health.Credentials{}, health.Component{Status: health.Down, Error: "no TLS connection can be made, or its certificate is not good"}},
-		"TLS where there is none": {strings.Replace(server.URL, "http", "https", 1), health.Credentials{}, health.Component{Status: health.Down, Error: "no TLS connection can be made, or its certificate is not good"}},
+		"nothing more":             {server.URL, health.Credentials{}, health.Component{Status: health.Up}},
+		"a version":                {server.URL + "/version", health.Credentials{}, health.Component{Status: health.Up, Version: "1.4.2"}},
+		"no version":               {server.URL + "/tale", health.Credentials{}, health.Component{Status: health.Up}},
+		"elsewhere":                {server.URL + "/moved", health.Credentials{}, health.Component{Status: health.Up}},
+		"a good password":          {server.URL + "/guarded", health.Credentials{Username: "me", Password: marker}, health.Component{Status: health.Up}},
+		"a wrong password":         {server.URL + "/guarded", health.Credentials{Username: "me", Password: "x" + marker}, health.Component{Status: health.Down, Error: "it does not let us in by this user name and password"}},
+		"a password is not enough": {server.URL + "/forbidden", health.Credentials{Username: "me", Password: marker}, health.Component{Status: health.Down, Error: "it does not let us in by this user name and password"}},
+		"no password":              {server.URL + "/guarded", health.Credentials{}, health.Component{Status: health.Down, Error: "it answers with the status 401"}},
+		"forbidden to all":         {server.URL + "/forbidden", health.Credentials{}, health.Component{Status: health.Down, Error: "it answers with the status 403"}},
+		"broken":                   {server.URL + "/broken", health.Credentials{}, health.Component{Status: health.Down, Error: "it answers with the status 503"}},
+		"not there":                {server.URL + "/none", health.Credentials{}, health.Component{Status: health.Down, Error: "it answers with the status 404"}},
+		"a bad certificate":        {encrypted.URL, health.Credentials{}, health.Component{Status: health.Down, Error: "no TLS connection can be made, or its certificate is not good"}},
+		"TLS where there is none":  {strings.Replace(server.URL, "http", "https", 1), health.Credentials{}, health.Component{Status: health.Down, Error: "no TLS connection can be made, or its certificate is not good"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := probed(t, health.HTTP, test.address, test.credentials)
@@ -182,9 +187,12 @@ func TestRedis(t *testing.T) {
 	if got := probed(t, health.Redis, server.Addr(), health.Credentials{Username: "me", Password: marker}); got.Status != health.Up {
 		t.Errorf("got %+v", got)
 	}
-	for _, wrong := range []health.Credentials{{}, {Username: "me", Password: "x" + marker}} {
-		if got := probed(t, health.Redis, server.Addr(), wrong); got.Status != health.Down || got.Error != "it does not let us in by this user name and password" {
-			t.Errorf("got %+v", got)
+	for wrong, want := range map[health.Credentials]string{
+		{}:                                       "it does not let us in without a user name and password",
+		{Username: "me", Password: "x" + marker}: "it does not let us in by this user name and password",
+	} {
+		if got := probed(t, health.Redis, server.Addr(), wrong); got.Status != health.Down || got.Error != want {
+			t.Errorf("got %+v, want %s", got, want)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func service(ctx context.Context, t health.Target, c health.Credentials) (health
 	if err != nil {
 		return health.Finding{}, err
 	}
-	if c.Username != "" || c.Password != "" {
+	if !c.Nobody() {
 		request.SetBasicAuth(c.Username, c.Password)
 	}
 	transport := &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}
@@ -43,7 +43,7 @@ func service(ctx context.Context, t health.Target, c health.Credentials) (health
 	}
 	defer answer.Body.Close() //nolint:errcheck // it is only read
 	switch {
-	case answer.StatusCode == http.StatusUnauthorized, answer.StatusCode == http.StatusForbidden:
+	case !c.Nobody() && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
 		return health.Finding{}, errPassword
 	case answer.StatusCode >= http.StatusBadRequest:
 		return health.Finding{}, statusError(answer.StatusCode)
