@@ -43,9 +43,12 @@ type Checker struct {
 }
 
 const (
+	// coldStart is how long what probes the targets may take to start, where it does
+	// not run yet. The patience with each target begins after it.
+	coldStart = 3 * time.Second
 	// targetPatience is how long the targets may take together: as long as one, and
-	// what it takes to ask for them.
-	targetPatience = Patience + time.Second
+	// what it takes to start.
+	targetPatience = Patience + coldStart
 	// shareWithin is how long one who asks waits for the report that another makes.
 	shareWithin = targetPatience + time.Second
 	sharePause  = 100 * time.Millisecond

@@ -167,9 +167,13 @@ func (w *world) Census(context.Context, time.Time) (health.Census, error) {
 	return health.Census{Tenants: map[tenant.Status]int64{tenant.Active: 1}, LastSweepAt: new(time.Now())}, w.broken //nolint:exhaustive // one is enough
 }
 
-func (w *world) ProbeTargets(context.Context) ([]health.Component, error) {
-	time.Sleep(w.takes)
-	return []health.Component{{Name: "cache", Kind: health.Redis, Status: health.Up}}, w.broken
+func (w *world) ProbeTargets(ctx context.Context) ([]health.Component, error) {
+	select {
+	case <-time.After(w.takes):
+		return []health.Component{{Name: "cache", Kind: health.Redis, Status: health.Up}}, w.broken
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Who asks while a report is being made, or a moment after, gets that.
@@ -201,6 +205,34 @@ func TestCheckTogether(t *testing.T) {
 			t.Errorf("after ten seconds there is no new report: %v", err)
 		}
 	})
+}
+
+// A start of what probes the targets may take three seconds, and one target its two
+// after that. The report is there as soon as they are.
+func TestCheckOfTargets(t *testing.T) {
+	for name, test := range map[string]struct {
+		targets, report time.Duration
+		want            string
+	}{
+		"warm":        {2 * time.Second, 2 * time.Second, "cache"},
+		"cold":        {4900 * time.Millisecond, 4900 * time.Millisecond, "cache"},
+		"never there": {time.Hour, 5 * time.Second, "health-probe"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &world{takes: test.targets}
+				c := &health.Checker{Store: w, Counter: w, Targets: w}
+				begun := time.Now()
+				r, err := c.Check(t.Context())
+				if took := time.Since(begun); err != nil || took != test.report {
+					t.Errorf("it took %v, want %v: %v", took, test.report, err)
+				}
+				if len(r.Components) != 1 || r.Components[0].Name != test.want {
+					t.Errorf("got %+v, want %s", r.Components, test.want)
+				}
+			})
+		})
+	}
 }
 
 // What cannot be found out does not keep the rest from being told.
