@@ -30,6 +30,7 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 	key := secret.NewDescription(secretsmanager.NewFromConfig(cfg), env.String("HASH_KEY_ARN"))
 	provision := workflow.NewDefinition(sfn.NewFromConfig(cfg), env.String("STATE_MACHINE_ARN"))
 	reports := dynamo.NewHealth(table)
+	namespace := env.String("METRICS_NAMESPACE")
 	checker := &health.Checker{
 		Store:   reports,
 		Counter: reports,
@@ -39,16 +40,15 @@ func wire(cfg aws.Config, env *boot.Env) func(context.Context, struct{}) (struct
 			{Name: "secretsmanager", Kind: health.SecretsManager, Do: health.Ping(key.Ping)},
 			{Name: "stepfunctions", Kind: health.StepFunctions, Do: health.Ping(provision.Ping)},
 		},
+		Announce: func(ctx context.Context, r health.Report) {
+			metric.Log(ctx, namespace, "health", r.Figures()...)
+		},
 	}
 	if targets := env.Optional("HEALTH_PROBE_ARN"); targets != "" {
 		checker.Targets = invoke.NewFunction(invoke.NewLambda(cfg), targets)
 	}
-	namespace := env.String("METRICS_NAMESPACE")
 	return func(ctx context.Context, _ struct{}) (struct{}, error) {
-		report, err := checker.Check(ctx)
-		if err == nil {
-			metric.Log(ctx, namespace, "health", report.Figures()...)
-		}
+		_, err := checker.Check(ctx)
 		return struct{}{}, err
 	}
 }

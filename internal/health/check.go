@@ -3,7 +3,9 @@ package health
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,6 +42,8 @@ type Checker struct {
 	Probes []Probe
 	// Targets is nil where there are none.
 	Targets TargetProber
+	// Announce is told each report before it is kept, as that may fail.
+	Announce func(ctx context.Context, r Report)
 }
 
 const (
@@ -49,42 +53,64 @@ const (
 	// targetPatience is how long the targets may take together: as long as one, and
 	// what it takes to start.
 	targetPatience = Patience + coldStart
-	// shareWithin is how long one who asks waits for the report that another makes.
-	shareWithin = targetPatience + time.Second
-	sharePause  = 100 * time.Millisecond
+	// reportWithin is how long it may take from the claim of a report until that is
+	// kept. A claim that is older, and has no report, is of somebody who died.
+	reportWithin = targetPatience + Patience
+	sharePause   = 100 * time.Millisecond
 )
 
 // Check makes a report and keeps it, unless one was made or begun a moment ago:
-// then that is the report.
+// then that is the report. Where the store fails, a report is made and announced all
+// the same, and Check fails.
 func (c *Checker) Check(ctx context.Context) (Report, error) {
-	at := time.Now().UTC().Truncate(time.Millisecond)
-	err := c.Store.Claim(ctx, at, at.Add(-refreshedAfter))
-	if errors.Is(err, fault.Conflict) {
-		return c.shared(ctx, at)
-	}
-	if err != nil {
-		return Report{}, err
-	}
-	r := c.report(ctx, at)
-	return r, c.Store.Save(ctx, r)
-}
-
-// shared returns the report that another made a moment ago, or makes now.
-func (c *Checker) shared(ctx context.Context, at time.Time) (Report, error) {
-	for until := at.Add(shareWithin); ; {
-		r, err := c.Store.Latest(ctx)
-		if err != nil && !errors.Is(err, fault.NotFound) {
-			return r, err
-		}
-		if err == nil && r.CheckedAt.After(at.Add(-refreshedAfter)) || time.Now().After(until) {
-			return r, err
+	asked := time.Now()
+	at, err := c.claim(ctx, refreshedAfter)
+	for errors.Is(err, fault.Conflict) {
+		if r, ok := c.after(ctx, asked.Add(-refreshedAfter)); ok {
+			c.Announce(ctx, r)
+			return r, nil
 		}
 		select {
 		case <-time.After(sharePause):
 		case <-ctx.Done():
-			return r, ctx.Err()
+			return Report{}, ctx.Err()
 		}
+		at, err = c.claim(ctx, reportWithin)
 	}
+	r := c.report(ctx, at)
+	if ctx.Err() != nil {
+		return Report{}, errors.Join(err, ctx.Err()) // what was cut short tells nothing of the platform
+	}
+	c.Announce(ctx, r)
+	ctx, cancel := context.WithDeadline(ctx, at.Add(reportWithin))
+	defer cancel()
+	if failed := c.Store.Save(ctx, r); failed != nil {
+		err = errors.Join(err, fmt.Errorf("keep the report: %w", failed))
+	}
+	return r, err
+}
+
+// claim notes that a report is made as of the time that it returns. It fails with
+// fault.Conflict where that was noted less than a while ago.
+func (c *Checker) claim(ctx context.Context, ago time.Duration) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	at := time.Now().UTC().Truncate(time.Millisecond)
+	if err := c.Store.Claim(ctx, at, at.Add(-ago)); err != nil {
+		return at, fmt.Errorf("claim the report: %w", err)
+	}
+	return at, nil
+}
+
+// after returns the last report if it is of after a time.
+func (c *Checker) after(ctx context.Context, t time.Time) (Report, bool) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	r, err := c.Store.Latest(ctx)
+	if err != nil && !errors.Is(err, fault.NotFound) {
+		slog.ErrorContext(ctx, "the report that another makes cannot be read", "error", err)
+	}
+	return r, err == nil && r.CheckedAt.After(t)
 }
 
 // report finds out everything at the same time. What cannot be found out is part of
@@ -105,7 +131,13 @@ func (c *Checker) report(ctx context.Context, at time.Time) Report {
 		}
 	})
 	group.Wait()
-	return NewReport(at, own, targets, census)
+	r := NewReport(at, own, targets, census)
+	for _, component := range slices.Concat(r.Components, r.Integrations) {
+		if component.Status == Down { // the log is what is left where the report cannot be kept
+			slog.WarnContext(ctx, "a component is down", "component", component.Name, "error", component.Error)
+		}
+	}
+	return r
 }
 
 func (c *Checker) probeTargets(ctx context.Context) []Component {

@@ -129,14 +129,43 @@ func TestFigures(t *testing.T) {
 // A world is a store, a census and targets.
 type world struct {
 	sync.Mutex
-	latest  *health.Report
-	claimed time.Time
-	saved   int
-	broken  error // what counting and targets fail with
-	takes   time.Duration
+	latest    *health.Report
+	claimed   time.Time
+	saved     int
+	announced []health.Report
+	broken    error         // what counting and targets fail with
+	takes     time.Duration // how long the targets take
+	// What each of the store does before all else, where it is not nil.
+	claims, finds, saves func(context.Context) error
 }
 
-func (w *world) Latest(context.Context) (health.Report, error) {
+// checker returns who makes reports of a world that is built on one thing.
+func (w *world) checker(ping func(context.Context) error) *health.Checker {
+	return &health.Checker{
+		Store: w, Counter: w, Targets: w, Probes: []health.Probe{{Name: "dynamodb", Kind: health.DynamoDB, Do: health.Ping(ping)}},
+		Announce: func(_ context.Context, r health.Report) {
+			w.Lock()
+			defer w.Unlock()
+			w.announced = append(w.announced, r)
+		},
+	}
+}
+
+func answers(context.Context) error { return nil }
+
+func hangs(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+var errStore = errors.New("the store is down")
+
+func fails(context.Context) error { return errStore }
+
+func (w *world) Latest(ctx context.Context) (health.Report, error) {
+	if w.finds != nil {
+		return health.Report{}, w.finds(ctx)
+	}
 	w.Lock()
 	defer w.Unlock()
 	if w.latest == nil {
@@ -145,7 +174,10 @@ func (w *world) Latest(context.Context) (health.Report, error) {
 	return *w.latest, nil
 }
 
-func (w *world) Claim(_ context.Context, at, after time.Time) error {
+func (w *world) Claim(ctx context.Context, at, after time.Time) error {
+	if w.claims != nil {
+		return w.claims(ctx)
+	}
 	w.Lock()
 	defer w.Unlock()
 	if w.claimed.After(after) {
@@ -155,7 +187,10 @@ func (w *world) Claim(_ context.Context, at, after time.Time) error {
 	return nil
 }
 
-func (w *world) Save(_ context.Context, r health.Report) error {
+func (w *world) Save(ctx context.Context, r health.Report) error {
+	if w.saves != nil {
+		return w.saves(ctx)
+	}
 	w.Lock()
 	defer w.Unlock()
 	w.latest = &r
@@ -176,33 +211,88 @@ func (w *world) ProbeTargets(ctx context.Context) ([]health.Component, error) {
 	}
 }
 
+// together has five ask at once, and returns the one report that all of them get.
+func together(t *testing.T, c *health.Checker) health.Report {
+	t.Helper()
+	reports := make(chan health.Report, 5)
+	for range 5 {
+		go func() {
+			r, err := c.Check(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			reports <- r
+		}()
+	}
+	first := <-reports
+	for range 4 {
+		if r := <-reports; !r.CheckedAt.Equal(first.CheckedAt) {
+			t.Errorf("a report of %v, and one of %v", first.CheckedAt, r.CheckedAt)
+		}
+	}
+	return first
+}
+
 // Who asks while a report is being made, or a moment after, gets that.
 func TestCheckTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{takes: 2 * time.Second}
-		c := &health.Checker{Store: w, Counter: w, Targets: w}
-		reports := make(chan health.Report, 5)
-		for range 5 {
-			go func() {
-				r, err := c.Check(t.Context())
-				if err != nil {
-					t.Error(err)
-				}
-				reports <- r
-			}()
-		}
-		first := <-reports
-		for range 4 {
-			if r := <-reports; !r.CheckedAt.Equal(first.CheckedAt) {
-				t.Errorf("a report of %v, and one of %v", first.CheckedAt, r.CheckedAt)
-			}
-		}
-		if w.saved != 1 || first.Status != health.Up || len(first.Components) != 1 {
+		c := w.checker(answers)
+		first := together(t, c)
+		if w.saved != 1 || first.Status != health.Up || len(first.Components) != 2 {
 			t.Errorf("%d reports were made: %+v", w.saved, first)
+		}
+		if len(w.announced) != 5 {
+			t.Errorf("%d of 5 were announced", len(w.announced))
 		}
 		time.Sleep(8 * time.Second)
 		if r, err := c.Check(t.Context()); err != nil || r.CheckedAt.Equal(first.CheckedAt) {
 			t.Errorf("after ten seconds there is no new report: %v", err)
+		}
+	})
+}
+
+// Where the store is down, the platform is looked at all the same, and what it is
+// like is announced before the store can fail once more.
+func TestCheckWithoutStore(t *testing.T) {
+	for name, test := range map[string]struct {
+		store *world
+		takes time.Duration
+		saved int
+		want  error
+	}{
+		"no claim":           {&world{claims: fails}, 2 * time.Second, 1, errStore},
+		"a claim that hangs": {&world{claims: hangs}, 4 * time.Second, 1, context.DeadlineExceeded},
+		"it is not kept":     {&world{saves: fails}, 2 * time.Second, 0, errStore},
+		"keeping it hangs":   {&world{saves: hangs}, 7 * time.Second, 0, context.DeadlineExceeded},
+		"all fails":          {&world{claims: fails, saves: fails}, 2 * time.Second, 0, errStore},
+		"all hangs":          {&world{claims: hangs, saves: hangs}, 7 * time.Second, 0, context.DeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := test.store
+				begun := time.Now()
+				r, err := w.checker(hangs).Check(t.Context())
+				if took := time.Since(begun); took != test.takes || !errors.Is(err, test.want) || w.saved != test.saved {
+					t.Errorf("got %v, and %d kept, in %v; want %v, %d and %v", err, w.saved, took, test.want, test.saved, test.takes)
+				}
+				if len(w.announced) != 1 || !cmp.Equal(w.announced[0], r) || r.Status != health.Down || len(r.Components) != 2 {
+					t.Errorf("got %+v, announced was %+v", r, w.announced)
+				}
+			})
+		})
+	}
+}
+
+// A report that the end of its time cut short is none: what was not finished is not
+// down.
+func TestCheckCutShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		w := &world{}
+		if _, err := w.checker(hangs).Check(ctx); !errors.Is(err, context.DeadlineExceeded) || w.announced != nil || w.saved != 0 {
+			t.Errorf("got %v, %d kept, announced was %+v", err, w.saved, w.announced)
 		}
 	})
 }
@@ -221,14 +311,13 @@ func TestCheckOfTargets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := &world{takes: test.targets}
-				c := &health.Checker{Store: w, Counter: w, Targets: w}
 				begun := time.Now()
-				r, err := c.Check(t.Context())
+				r, err := w.checker(answers).Check(t.Context())
 				if took := time.Since(begun); err != nil || took != test.report {
 					t.Errorf("it took %v, want %v: %v", took, test.report, err)
 				}
-				if len(r.Components) != 1 || r.Components[0].Name != test.want {
-					t.Errorf("got %+v, want %s", r.Components, test.want)
+				if !slices.ContainsFunc(r.Components, func(c health.Component) bool { return c.Name == test.want }) || len(r.Components) != 2 {
+					t.Errorf("got %+v, want one of %s", r.Components, test.want)
 				}
 			})
 		})
@@ -239,10 +328,7 @@ func TestCheckOfTargets(t *testing.T) {
 func TestCheckOfWhatIsBroken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{broken: errors.New("a secret detail")}
-		c := &health.Checker{Store: w, Counter: w, Targets: w, Probes: []health.Probe{
-			{Name: "dynamodb", Kind: health.DynamoDB, Do: health.Ping(func(context.Context) error { return nil })},
-		}}
-		r, err := c.Check(t.Context())
+		r, err := w.checker(answers).Check(t.Context())
 		if err != nil || r.Status != health.Degraded || len(r.Components) != 2 || r.Components[1].Name != "health-probe" || r.Components[1].Status != health.Down {
 			t.Errorf("got %+v, %v", r, err)
 		}
@@ -255,26 +341,39 @@ func TestCheckOfWhatIsBroken(t *testing.T) {
 // A part of what is counted does not make a report that is up.
 func TestCheckOfWhatIsNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{broken: errors.New("one of the counts failed")}
-		c := &health.Checker{Store: w, Counter: w, Probes: []health.Probe{
-			{Name: "dynamodb", Kind: health.DynamoDB, Do: health.Ping(func(context.Context) error { return nil })},
-		}}
+		c := (&world{broken: errors.New("one of the counts failed")}).checker(answers)
+		c.Targets = nil
 		if r, err := c.Check(t.Context()); err != nil || r.Status != health.Degraded || r.Tenants != nil || r.LastSweepAt != nil {
 			t.Errorf("got %+v, %v", r, err)
 		}
 	})
 }
 
-// Who waits for a report that nobody finishes gets the one before.
+// Where who makes a report has died, one of those who wait makes it, once the dead
+// cannot be about to keep it: the one before is no answer to who asks for a new one.
 func TestCheckOfTheDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		old := health.Report{Status: health.Up, CheckedAt: time.Now().Add(-time.Minute)}
-		w := &world{claimed: time.Now(), latest: &old}
-		c := &health.Checker{Store: w, Counter: w}
-		if r, err := c.Check(t.Context()); err != nil || !r.CheckedAt.Equal(old.CheckedAt) {
-			t.Errorf("got %+v, %v", r, err)
+		begun := time.Now()
+		w := &world{claimed: begun, latest: &health.Report{Status: health.Up, CheckedAt: begun.Add(-time.Minute)}}
+		if r := together(t, w.checker(answers)); !r.CheckedAt.Equal(begun.Add(7*time.Second)) || w.saved != 1 {
+			t.Errorf("%d reports were made, as of %v after", w.saved, r.CheckedAt.Sub(begun))
 		}
 	})
+}
+
+// So it is where what another makes cannot be read.
+func TestCheckOfTheUnread(t *testing.T) {
+	for name, finds := range map[string]func(context.Context) error{"fails": fails, "hangs": hangs} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &world{claimed: time.Now(), finds: finds}
+				r, err := w.checker(answers).Check(t.Context())
+				if err != nil || r.Status != health.Up || w.saved != 1 || len(w.announced) != 1 {
+					t.Errorf("got %+v, %d kept, %d announced: %v", r, w.saved, len(w.announced), err)
+				}
+			})
+		})
+	}
 }
 
 func TestParseTargets(t *testing.T) {
