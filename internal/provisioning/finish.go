@@ -50,8 +50,8 @@ func activated(_ operation.Operation, t tenant.Tenant, now time.Time) (tenant.Te
 	if t.Status != tenant.Provisioning {
 		return t, fault.New(fault.IllegalTransition, "the tenant is %s, not %s", t.Status, tenant.Provisioning)
 	}
-	t.Status, t.UpdatedAt, t.Version = tenant.Active, now, t.Version+1
-	return t, nil
+	t.Status = tenant.Active
+	return t.Changed(now), nil
 }
 
 // Fail ends an operation whose steps are undone, if they have a way back. What was
@@ -85,7 +85,7 @@ func undone(o operation.Operation) error {
 func failed(o operation.Operation, t tenant.Tenant, now time.Time) (tenant.Tenant, error) {
 	if t.Status == tenant.Provisioning {
 		t.Status, t.StatusReason = tenant.Failed, new(o.Failure.Detail)
-		t.UpdatedAt, t.Version = now, t.Version+1
+		return t.Changed(now), nil
 	}
 	return t, nil
 }

@@ -63,8 +63,8 @@ func (r *Retrier) retry(ctx context.Context, c identity.Caller, id operation.ID,
 		return before, err
 	}
 	tAfter := t
-	tAfter.StatusReason = nil
-	tAfter.Status, tAfter.UpdatedAt, tAfter.Version = tenant.Provisioning, time.Now().UTC().Truncate(time.Millisecond), t.Version+1
+	tAfter.Status, tAfter.StatusReason = tenant.Provisioning, nil
+	tAfter = tAfter.Changed(time.Now().UTC().Truncate(time.Millisecond))
 	told := audit.For(audit.By(c), id).Did(audit.OperationRetried, t.ID, audit.Of("operation", id), tenant.Changes(t, tAfter)...)
 	err = r.operations.SaveWithTenant(ctx, before, after, t, tAfter, told, record)
 	r.dropOther(ctx, before, after, err)

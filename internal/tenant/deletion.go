@@ -63,7 +63,6 @@ func (t Tenant) Bury(now time.Time) (Tenant, error) {
 
 // become returns the tenant one version later, with another status.
 func (t Tenant) become(status Status, reason *string, now time.Time) Tenant {
-	t.Status, t.StatusReason, t.UpdatedAt = status, reason, now
-	t.Version++
-	return t
+	t.Status, t.StatusReason = status, reason
+	return t.Changed(now)
 }

@@ -47,7 +47,7 @@ func TestDelete(t *testing.T) {
 			}
 			restored, err := deleting.Restore(now)
 			want = before
-			want.Version, want.UpdatedAt = 5, now
+			want.Version, want.UpdatedAt = 5, now.Add(time.Millisecond)
 			if diff := cmp.Diff(want, restored); diff != "" || err != nil {
 				t.Errorf("restored: %v (-want +got):\n%s", err, diff)
 			}
@@ -89,7 +89,7 @@ func TestBury(t *testing.T) {
 	want := whole(tenant.Deleted)
 	want.StatusReason, want.OwnerID, want.SIPEnabled, want.SIPDomain, want.SIPUsername = nil, nil, false, nil, nil
 	want.WebhookURL, want.MetaData, want.Database, want.MongoDatabase, want.Secret = nil, "{}", nil, nil, nil
-	want.UpdatedAt, want.Version = now, 6
+	want.UpdatedAt, want.Version = now.Add(2*time.Millisecond), 6
 	if diff := cmp.Diff(want, buried); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}

@@ -32,6 +32,5 @@ func (t Tenant) AdmitMigration() error {
 // schema, or a later one.
 func (t Tenant) Migrate(version int, now time.Time) Tenant {
 	t.SchemaVersion = max(t.SchemaVersion, version)
-	t.UpdatedAt, t.Version = now, t.Version+1
-	return t
+	return t.Changed(now)
 }

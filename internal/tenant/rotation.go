@@ -136,7 +136,8 @@ func (s *Rotator) rotate(ctx context.Context, c identity.Caller, before Tenant, 
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	after := before
 	secrets.SIP, after.SIPPreviousUntil = r.apply(secrets.SIP, now)
-	after.SIPRotatedAt, after.UpdatedAt, after.Version = &now, now, before.Version+1
+	after.SIPRotatedAt = &now
+	after = after.Changed(now)
 	record, err := receipt(Updated{after, secrets.SIP.Current})
 	if err != nil {
 		return Updated{}, err

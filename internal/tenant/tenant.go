@@ -67,6 +67,17 @@ type Tenant struct {
 	Version int64 // of the stored row; 1 when it is new
 }
 
+// Changed returns the tenant one version later, as a change at a time leaves it. Its
+// UpdatedAt is later than it was by a millisecond at least, whatever the clock of the
+// one who changed it before said: the times of changes are in the order of versions.
+func (t Tenant) Changed(now time.Time) Tenant {
+	if next := t.UpdatedAt.Add(time.Millisecond); now.Before(next) {
+		now = next
+	}
+	t.UpdatedAt, t.Version = now, t.Version+1
+	return t
+}
+
 // A SecretRef names one version of a secret. A row that names a version stays
 // true while the next one is being written.
 type SecretRef struct {

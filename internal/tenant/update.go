@@ -102,7 +102,7 @@ func (s *Service) tryUpdate(ctx context.Context, c identity.Caller, id identity.
 	if reflect.DeepEqual(after, before) {
 		return Updated{Tenant: before}, nil
 	}
-	after.UpdatedAt, after.Version = now, before.Version+1
+	after = after.Changed(now)
 	record := audit.By(c).Did(audit.TenantUpdated, id, Target(id), Changes(before, after)...)
 	err = s.store.Update(ctx, before, after, record)
 	s.settleSecrets(ctx, before, after, err)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -432,6 +433,26 @@ func TestUpdateMeetsAnother(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A change that is made in the millisecond of the one before it, or by a clock that is
+// behind, is stamped later all the same.
+func TestUpdateByAnotherClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now().UTC()
+		for name, test := range map[string]struct{ before, want time.Time }{
+			"long after":              {now.Add(-time.Hour), now},
+			"a millisecond after":     {now.Add(-time.Millisecond), now},
+			"in the same millisecond": {now, now.Add(time.Millisecond)},
+			"by a clock behind":       {now.Add(time.Hour), now.Add(time.Hour + time.Millisecond)},
+		} {
+			m := newMemory(newTenant(func(t *tenant.Tenant) { t.UpdatedAt = test.before }))
+			got, err := update(t, m, owner, tenant.Patch{Settings: tenant.Settings{Name: patch.Of("New")}})
+			if err != nil || !got.Tenant.UpdatedAt.Equal(test.want) || got.Tenant.Version != 2 {
+				t.Errorf("%s: got %+v, %v, want it changed at %s", name, got.Tenant, err, test.want)
+			}
+		}
+	})
 }
 
 func TestUpdateGivesUp(t *testing.T) {

@@ -100,9 +100,8 @@ func succeed(ctx context.Context, store Store, t tenant.Tenant, before, after Us
 
 // owned returns the tenant with another owner.
 func owned(t tenant.Tenant, owner identity.UserID) tenant.Tenant {
-	t.OwnerID, t.UpdatedAt = &owner, now()
-	t.Version++
-	return t
+	t.OwnerID = &owner
+	return t.Changed(now())
 }
 
 // records returns what the audit is told of the change of a tenant.
