@@ -44,7 +44,8 @@ type opened struct {
 	last     map[usage.Page]seenItem
 }
 
-// Open reads the account of a tenant.
+// Open reads the account of a tenant. One that is taken apart meanwhile may have its
+// counters as they were, and no plan any more: it is gone.
 func (s *Usage) Open(ctx context.Context, id identity.TenantID, asked map[usage.Page][]usage.Hash, months []usage.Month, since time.Time) (usage.Account, error) {
 	read := opened{months: map[usage.Month]monthItem{}, last: map[usage.Page]seenItem{}}
 	pages := slices.Collect(maps.Keys(asked))
@@ -74,7 +75,7 @@ func (s *Usage) Open(ctx context.Context, id identity.TenantID, asked map[usage.
 	}
 	err := group.Wait()
 	switch {
-	case errors.Is(err, errNoItem), err == nil && !counts(read.counters.Status):
+	case errors.Is(err, errNoItem), err == nil && (!counts(read.counters.Status) || len(a.Plans) == 0):
 		return a, tenant.NotFound(id)
 	case err != nil:
 		return a, fmt.Errorf("open the account of tenant %s: %w", id, err)

@@ -74,6 +74,23 @@ func TestUsagePrices(t *testing.T) {
 	}
 }
 
+// A batch whose reads meet the end of a tenant finds its counters as they were before,
+// and its plans gone.
+func TestUsageMeetsPurge(t *testing.T) {
+	t.Parallel()
+	table := newTable(t)
+	tenants, service := dynamo.NewTenants(table), usage.NewService(dynamo.NewUsage(table))
+	acme := create(t, tenants, newCreation("Acme", "acme"))[0]
+	if err := tenants.RemoveUse(t.Context(), acme.ID); err != nil {
+		t.Fatal(err)
+	}
+	results, err := service.Count(t.Context(), identity.Caller{Role: identity.Service}, []usage.Draft{reportOf(acme.ID, "1", time.Now(), 1)})
+	want := []usage.Result{{Status: usage.Rejected, Detail: fmt.Sprintf("there is no tenant %q", acme.ID)}}
+	if diff := cmp.Diff(want, results); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
 // Events of one minute fill page after page, and each is found again.
 func TestUsagePages(t *testing.T) {
 	t.Parallel()

@@ -133,7 +133,7 @@ type PlanChange struct {
 }
 
 // planAt returns the plan that was in force at a time. Changes are in the order of
-// time; the first holds for all that was before.
+// time, at least one; the first holds for all that was before.
 func planAt(changes []PlanChange, at time.Time) tenant.PlanName {
 	plan := changes[0].Plan
 	for _, c := range changes[1:] {
