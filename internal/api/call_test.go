@@ -44,14 +44,15 @@ func (s *switchboard) Get(_ context.Context, id identity.TenantID, callID call.I
 	return c, nil
 }
 
-func (s *switchboard) Take(_ context.Context, _ tenant.Tenant, c call.Call, _ audit.Origin) error {
+func (s *switchboard) Take(_ context.Context, _ tenant.Tenant, begin func() call.Call, _ audit.Origin) (call.Call, error) {
+	c := begin()
 	if c.ID == "live" || c.ID == "over" {
-		return call.ErrKnown
+		return c, call.ErrKnown
 	}
 	if s.full {
-		return &fault.Error{Kind: fault.QuotaExceeded, Detail: "full", RetryAfter: time.Second, Members: map[string]any{"quota": "q", "limit": 1, "used": 1, "resets_at": nil}}
+		return c, &fault.Error{Kind: fault.QuotaExceeded, Detail: "full", RetryAfter: time.Second, Members: map[string]any{"quota": "q", "limit": 1, "used": 1, "resets_at": nil}}
 	}
-	return nil
+	return c, nil
 }
 
 func (s *switchboard) Renew(context.Context, call.Call, call.Call) error { return nil }

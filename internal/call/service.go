@@ -20,11 +20,13 @@ import (
 type Store interface {
 	// Get returns the call as it is now, or fault.NotFound.
 	Get(ctx context.Context, tenantID identity.TenantID, id ID) (Call, error)
-	// Take adds a live call if the tenant has the status of t and room for it. Where
-	// that reaches so much of the month's calls that somebody should know, it writes
-	// a record of o. It fails with ErrKnown if there is a call with the id, with
-	// fault.QuotaExceeded, and with fault.Conflict.
-	Take(ctx context.Context, t tenant.Tenant, c Call, o audit.Origin) error
+	// Take adds a live call if the tenant has the status of t and room for it, and
+	// returns it. Each attempt adds the call that begin returns then, so that a lease
+	// is not partly over when it is given. Where that reaches so much of the month's
+	// calls that somebody should know, it writes a record of o. It fails with ErrKnown
+	// if there is a call with the id, with fault.QuotaExceeded, and with
+	// fault.Conflict.
+	Take(ctx context.Context, t tenant.Tenant, begin func() Call, o audit.Origin) (Call, error)
 	// Renew moves the end of a lease. It fails with fault.Conflict if the call is
 	// not live, or its lease not that of before.
 	Renew(ctx context.Context, before, after Call) error
@@ -103,10 +105,9 @@ func (s *Service) start(ctx context.Context, c identity.Caller, id identity.Tena
 	if err := faults.And(unknown).Err(); err != nil {
 		return Call{}, false, err
 	}
-	call := newCall(id, d, now())
-	err = s.store.Take(ctx, t, call, audit.By(c))
+	call, err := s.store.Take(ctx, t, func() Call { return newCall(id, d, now()) }, audit.By(c))
 	if errors.Is(err, ErrKnown) {
-		call, err = s.again(ctx, call)
+		call, err = s.again(ctx, id, d.ID.Value)
 		return call, false, err
 	}
 	if err != nil {
@@ -136,15 +137,15 @@ func (s *Service) agentFaults(ctx context.Context, t tenant.Tenant, id *agent.ID
 }
 
 // again answers a call that was started before.
-func (s *Service) again(ctx context.Context, c Call) (Call, error) {
-	known, err := s.store.Get(ctx, c.TenantID, c.ID)
+func (s *Service) again(ctx context.Context, tenantID identity.TenantID, id ID) (Call, error) {
+	known, err := s.store.Get(ctx, tenantID, id)
 	switch {
 	case errors.Is(err, fault.NotFound):
 		return known, fault.Wrap(err, fault.Conflict, "the call was forgotten meanwhile")
 	case err != nil:
 		return known, err
 	case !known.Holds(now()):
-		return known, Over(c.ID)
+		return known, Over(id)
 	}
 	return known, nil
 }

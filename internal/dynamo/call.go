@@ -87,10 +87,12 @@ func (s *Calls) Get(ctx context.Context, tenantID identity.TenantID, id call.ID)
 	return item.call(), err
 }
 
-// Take adds a live call. A tenant that has no slot left gets back those whose
-// leases are over.
-func (s *Calls) Take(ctx context.Context, t tenant.Tenant, c call.Call, o audit.Origin) error {
-	return s.count(ctx, func() error {
+// Take adds a live call, as begin returns it for the attempt that succeeds, and
+// returns it. A tenant that has no slot left gets back those whose leases are over.
+func (s *Calls) Take(ctx context.Context, t tenant.Tenant, begin func() call.Call, o audit.Origin) (call.Call, error) {
+	var c call.Call
+	err := s.count(ctx, func() error {
+		c = begin()
 		var counters countersItem
 		if err := s.get(ctx, countersKey(t.ID), &counters); err != nil {
 			return fmt.Errorf("count the calls of tenant %s: %w", t.ID, err)
@@ -106,6 +108,7 @@ func (s *Calls) Take(ctx context.Context, t tenant.Tenant, c call.Call, o audit.
 		}
 		return s.take(ctx, counters, c, o)
 	})
+	return c, err
 }
 
 // take makes the transaction of a start. It fails with errUncounted if the

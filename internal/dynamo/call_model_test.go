@@ -75,16 +75,7 @@ func newLife(t *testing.T, r *rand.Rand) *life {
 	l.tenant.Status, l.limit, l.monthly = tenant.Active, 3, stepsOfLife
 	l.caller = identity.Caller{Subject: "key", Role: identity.Service}
 	l.service = call.NewService(l.store, oneTenant{l.tenant}, nil)
-	m.items["S"+"TENANT#"+string(l.tenant.ID)+"|STENANT"] = row{
-		"pk": &types.AttributeValueMemberS{Value: "TENANT#" + string(l.tenant.ID)}, "sk": &types.AttributeValueMemberS{Value: "TENANT"},
-		"version": integer(int(l.tenant.Version)),
-	}
-	m.items["S"+"TENANT#"+string(l.tenant.ID)+"|SCOUNTERS"] = row{
-		"pk": &types.AttributeValueMemberS{Value: "TENANT#" + string(l.tenant.ID)}, "sk": &types.AttributeValueMemberS{Value: "COUNTERS"},
-		"status": &types.AttributeValueMemberS{Value: "active"}, "calls_month": &types.AttributeValueMemberS{}, "calls_hour": &types.AttributeValueMemberS{},
-		"active_calls": integer(0), "month_calls": integer(0), "calls_told": integer(0), "hour_peak": integer(0),
-		"max_concurrent_calls": integer(l.limit), "monthly_call_limit": integer(l.monthly),
-	}
+	m.add(l.tenant, l.limit, l.monthly)
 	m.lose = func() error {
 		if l.lost = l.lost || r.IntN(100) == 0; l.lost {
 			return errLost
@@ -93,6 +84,23 @@ func newLife(t *testing.T, r *rand.Rand) *life {
 	}
 	return l
 }
+
+// add puts a tenant there that may have so many calls at once, and in a month.
+func (m *memory) add(t tenant.Tenant, most, monthly int) {
+	m.items["S"+"TENANT#"+string(t.ID)+"|STENANT"] = row{
+		"pk": &types.AttributeValueMemberS{Value: "TENANT#" + string(t.ID)}, "sk": &types.AttributeValueMemberS{Value: "TENANT"},
+		"version": integer(int(t.Version)),
+	}
+	m.items[countersOf(t.ID)] = row{
+		"pk": &types.AttributeValueMemberS{Value: "TENANT#" + string(t.ID)}, "sk": &types.AttributeValueMemberS{Value: "COUNTERS"},
+		"status": &types.AttributeValueMemberS{Value: string(t.Status)}, "calls_month": &types.AttributeValueMemberS{}, "calls_hour": &types.AttributeValueMemberS{},
+		"active_calls": integer(0), "month_calls": integer(0), "calls_told": integer(0), "hour_peak": integer(0),
+		"max_concurrent_calls": integer(most), "monthly_call_limit": integer(monthly),
+	}
+}
+
+// countersOf is the key of a tenant's counters in the memory.
+func countersOf(id identity.TenantID) string { return "STENANT#" + string(id) + "|SCOUNTERS" }
 
 func integer(n int) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: fmt.Sprint(n)}
@@ -136,7 +144,7 @@ func (l *life) seldom() {
 		time.Sleep(time.Duration(l.IntN(90)) * time.Minute) // who renewed is dead
 	case 1:
 		l.limit = 1 + l.IntN(6)
-		l.memory.items["S"+"TENANT#"+string(l.tenant.ID)+"|SCOUNTERS"]["max_concurrent_calls"] = integer(l.limit)
+		l.memory.items[countersOf(l.tenant.ID)]["max_concurrent_calls"] = integer(l.limit)
 	default:
 		if err := l.store.ExpireDue(l.Context(), time.Now()); err != nil && !errors.Is(err, errLost) {
 			l.Errorf("expire: %v", err)
@@ -245,7 +253,7 @@ func (l *life) leases() int {
 
 // active returns how many calls are counted.
 func (l *life) active() int {
-	return int(number(l.memory.items["S"+"TENANT#"+string(l.tenant.ID)+"|SCOUNTERS"]["active_calls"]))
+	return int(number(l.memory.items[countersOf(l.tenant.ID)]["active_calls"]))
 }
 
 // check compares what is counted with the calls that are there.

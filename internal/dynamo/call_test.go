@@ -1,6 +1,7 @@
 package dynamo_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -44,12 +45,18 @@ func newCallCenter(t *testing.T, most, monthly int) *callCenter {
 
 var byEdge = audit.By(identity.Caller{Subject: "key", Role: identity.Service})
 
+// takeAs takes a slot for a call that began when it says.
+func takeAs(ctx context.Context, calls *dynamo.Calls, t tenant.Tenant, c call.Call) error {
+	_, err := calls.Take(ctx, t, func() call.Call { return c }, byEdge)
+	return err
+}
+
 // take takes a slot at a time, for a minute.
 func (c *callCenter) take(id string, at time.Time) error {
 	at = at.UTC().Truncate(time.Millisecond)
-	return c.calls.Take(c.Context(), c.tenant, call.Call{
+	return takeAs(c.Context(), c.calls, c.tenant, call.Call{
 		ID: call.ID(id), TenantID: c.tenant.ID, State: call.Live, StartedAt: at, Lease: time.Minute, ExpiresAt: at.Add(time.Minute),
-	}, byEdge)
+	})
 }
 
 func (c *callCenter) get(id string) call.Call {

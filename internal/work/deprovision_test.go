@@ -104,7 +104,7 @@ func (w *world) addCalls() {
 	for _, id := range []call.ID{"ended", "over"} {
 		began := time.Now().UTC().Truncate(time.Millisecond)
 		c := call.Call{ID: id, TenantID: t.ID, State: call.Live, StartedAt: began, Lease: time.Minute, ExpiresAt: began.Add(time.Minute)}
-		if err := calls.Take(w.Context(), t, c, audit.By(caller)); err != nil {
+		if _, err := calls.Take(w.Context(), t, func() call.Call { return c }, audit.By(caller)); err != nil {
 			w.Fatal(err)
 		}
 		if err := calls.End(w.Context(), c, call.Report{Duration: new(time.Minute)}, began); err != nil {
