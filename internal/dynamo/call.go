@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tenantry/tenantry/internal/agent"
 	"github.com/tenantry/tenantry/internal/audit"
@@ -31,6 +33,11 @@ const (
 	countTries   = 30
 	countBackoff = 10 * time.Millisecond
 	longestPause = 1500 * time.Millisecond
+	// expireFor is how long the leases of one tenant are given back in a sweep, and
+	// expireTogether of how many tenants at once. A crowd that is still there then gets
+	// what is over by itself, when it is out of slots, or the next sweep gives it back.
+	expireFor      = 3 * time.Second
+	expireTogether = 16
 )
 
 // errMoved says that a call is not as it was read.
@@ -213,7 +220,8 @@ func leasesOver(id identity.TenantID, at time.Time) (dynamodb.QueryInput, map[st
 // those that last.
 func justAfter(at time.Time) string { return sortable(at.Add(time.Millisecond)) }
 
-// ExpireDue gives back all slots whose leases were over at a time.
+// ExpireDue gives back all slots whose leases were over at a time. Tenants whose calls
+// start and end in a crowd do not keep it from those of the others.
 func (s *Calls) ExpireDue(ctx context.Context, at time.Time) error {
 	var keys []key
 	err := (&Due{s.Table}).due(ctx, dueCall, at, func(k key) error {
@@ -227,13 +235,32 @@ func (s *Calls) ExpireDue(ctx context.Context, at time.Time) error {
 			over[c.TenantID] = append(over[c.TenantID], c)
 		}
 	}
-	errs := []error{err, err2}
-	for id, calls := range over {
-		for some := range slices.Chunk(calls, expiredAtOnce) {
-			errs = append(errs, s.expire(ctx, id, some, at))
-		}
+	ids := slices.Collect(maps.Keys(over)) // in no order, so that none is always the last
+	errs := make([]error, len(ids))
+	var group errgroup.Group
+	group.SetLimit(expireTogether)
+	for i, id := range ids {
+		group.Go(func() error {
+			errs[i] = s.expireSome(ctx, id, over[id], at)
+			return nil
+		})
 	}
-	return errors.Join(errs...)
+	_ = group.Wait() // each has its own error
+	return errors.Join(append(errs, err, err2)...)
+}
+
+// expireSome gives back as many slots of one tenant as there is time for.
+func (s *Calls) expireSome(ctx context.Context, id identity.TenantID, over []call.Call, at time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, expireFor)
+	defer cancel()
+	var errs []error
+	for some := range slices.Chunk(over, expiredAtOnce) {
+		errs = append(errs, s.expire(ctx, id, some, at))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("give back the slots of tenant %s: %w", id, err)
+	}
+	return nil
 }
 
 // expire gives back the slots of calls of one tenant whose leases are over. One

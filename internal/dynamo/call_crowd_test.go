@@ -2,6 +2,9 @@ package dynamo_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,6 +59,53 @@ func TestStartInACrowd(t *testing.T) {
 		}
 		if stored, err := dynamo.NewCalls(dynamo.NewTable(m, "table")).Get(t.Context(), acme.ID, "a"); err != nil || stored != got {
 			t.Errorf("stored is %+v, %v, want %+v", stored, err, got)
+		}
+	})
+}
+
+// Tenants that a crowd keeps busy do not keep a sweep from the leases of others.
+func TestExpireBesideACrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const tenants = 60 // of which every other is busy
+		m := newMemory()
+		calls := dynamo.NewCalls(dynamo.NewTable(m, "table"))
+		begun := time.Now().UTC().Truncate(time.Millisecond)
+		var quiet, busy []string
+		for i := range tenants {
+			acme := newCreation("Acme", fmt.Sprint("acme-", i)).Tenant
+			acme.Status = tenant.Active
+			m.add(acme, 1, 1)
+			c := call.Call{ID: "a", TenantID: acme.ID, State: call.Live, StartedAt: begun, Lease: time.Minute, ExpiresAt: begun.Add(time.Minute)}
+			if err := takeAs(t.Context(), calls, acme, c); err != nil {
+				t.Fatal(err)
+			}
+			if i%2 == 0 {
+				busy = append(busy, countersOf(acme.ID))
+			} else {
+				quiet = append(quiet, countersOf(acme.ID))
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		var met atomic.Int64
+		db := &crowded{m, func(key string) bool {
+			is := slices.Contains(busy, key)
+			if is {
+				met.Add(1)
+			}
+			return is
+		}}
+		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second) // as the sweeper gives it
+		defer cancel()
+		if err := dynamo.NewCalls(dynamo.NewTable(db, "table")).ExpireDue(ctx, time.Now()); err == nil || ctx.Err() != nil {
+			t.Errorf("got %v, of a sweep that ended with %v", err, ctx.Err())
+		}
+		for _, key := range quiet {
+			if n := number(m.items[key]["active_calls"]); n != 0 {
+				t.Errorf("%s has %d calls", key, n)
+			}
+		}
+		if met.Load() < int64(3*len(busy)) {
+			t.Errorf("the %d busy tenants were given %d attempts", len(busy), met.Load())
 		}
 	})
 }
