@@ -49,15 +49,23 @@ func TestUsageCrowd(t *testing.T) {
 	crowd(t, 12, 3, 10)
 }
 
+// mostUnits is how many write units an event of a batch of 100 may take.
+const mostUnits = 0.15
+
 // BenchmarkUsageCrowd has 64 writers report the use of four tenants, in batches of
 // 100, one in twenty of which events were reported before; one in twenty answers of
-// the store is lost, and as many of its transactions are throttled.
+// the store is lost, and as many of its transactions are throttled. It fails where an
+// event takes more write units than the bar.
 func BenchmarkUsageCrowd(b *testing.B) {
 	for b.Loop() {
 		const writers, batches, size = 64, 10, 100
 		start := time.Now()
 		units := crowd(b, writers, batches, size)
-		b.ReportMetric(units/(writers*batches*size), "write-units/event")
+		each := units / (writers * batches * size)
+		if each > mostUnits {
+			b.Fatalf("an event took %.3f write units, want %.2f at most", each, mostUnits)
+		}
+		b.ReportMetric(each, "write-units/event")
 		b.ReportMetric(writers*batches*size/time.Since(start).Seconds(), "events/s")
 	}
 }
