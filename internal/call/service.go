@@ -23,9 +23,9 @@ type Store interface {
 	// Take adds a live call if the tenant has the status of t and room for it, and
 	// returns it. Each attempt adds the call that begin returns then, so that a lease
 	// is not partly over when it is given. Where that reaches so much of the month's
-	// calls that somebody should know, it writes a record of o. It fails with ErrKnown
-	// if there is a call with the id, with fault.QuotaExceeded, and with
-	// fault.Conflict.
+	// calls that somebody should know, or is refused as the limit was lowered to less
+	// than there are, it writes a record of o. It fails with ErrKnown if there is a
+	// call with the id, with fault.QuotaExceeded, and with fault.Conflict.
 	Take(ctx context.Context, t tenant.Tenant, begin func() Call, o audit.Origin) (Call, error)
 	// Renew moves the end of a lease. It fails with fault.Conflict if the call is
 	// not live, or its lease not that of before.

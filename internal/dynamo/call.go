@@ -108,7 +108,7 @@ func (s *Calls) Take(ctx context.Context, t tenant.Tenant, begin func() call.Cal
 			return fault.New(fault.Conflict, "the tenant was changed by another request meanwhile")
 		}
 		if spent := counters.spent(c); spent != nil { // no slot that comes back helps
-			return s.unlessKnown(ctx, c, spent)
+			return s.refuseSpent(ctx, counters, c, o, spent)
 		}
 		if full := counters.full(); full != nil {
 			return s.makeRoom(ctx, c, full)
@@ -131,9 +131,31 @@ func (s *Calls) take(ctx context.Context, counters countersItem, c call.Call, o 
 	tx.edit(countersKey(c.TenantID), count, errUncounted)
 	tx.editDays(c.TenantID, days)
 	if told != nil {
-		tx.record(usage.Told(o, c.TenantID, "monthly_call_limit", told.month, told.threshold, told.calls, int64(counters.MonthlyCallLimit)))
+		tx.tellOfCalls(o, counters, c.TenantID, *told)
 	}
 	return tx.run(ctx)
+}
+
+// tellOfCalls records a threshold of the month's calls that is reached.
+func (tx *transaction) tellOfCalls(o audit.Origin, counters countersItem, id identity.TenantID, t told) {
+	tx.record(usage.Told(o, id, "monthly_call_limit", t.month, t.threshold, t.calls, int64(counters.MonthlyCallLimit)))
+}
+
+// refuseSpent fails with spent, or with call.ErrKnown if there is a call with the id
+// already. Where the limit was lowered below the calls that there are, no start comes
+// to reach it, so the first that is refused tells of it.
+func (s *Calls) refuseSpent(ctx context.Context, counters countersItem, c call.Call, o audit.Origin, spent error) error {
+	count, told := counters.overrun(c.StartedAt)
+	if err := s.unlessKnown(ctx, c, spent); told == nil || !errors.Is(err, spent) {
+		return err
+	}
+	tx := s.beginCount()
+	tx.edit(countersKey(c.TenantID), count, errUncounted)
+	tx.tellOfCalls(o, counters, c.TenantID, *told)
+	if err := tx.run(ctx); err != nil {
+		return err
+	}
+	return spent
 }
 
 // spent returns why a tenant cannot have another call in the month, or nil.

@@ -170,6 +170,55 @@ func TestCallsSpent(t *testing.T) {
 	}
 }
 
+// A limit that is lowered below the calls of the month is told of once, by the first
+// start that it keeps out.
+func TestCallsBeyondALoweredLimit(t *testing.T) {
+	t.Parallel()
+	c := newCallCenter(t, 20, 10)
+	now := time.Now()
+	if usage.MonthOf(now) != usage.MonthOf(now.Add(time.Hour)) {
+		now = now.Add(-time.Hour) // all of it is to be in one month
+	}
+	for i := range 4 {
+		if err := c.take(fmt.Sprint(i), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(t, c.tenants, c.tenant, func(t *tenant.Tenant) { t.MonthlyCallLimit = 3 })
+	reached := func() (told []string) {
+		t.Helper()
+		events, err := dynamo.NewAudit(c.table).List(t.Context(), audit.Filter{Stream: audit.StreamOf(c.tenant.ID), Action: audit.LimitReached}, page.Window{Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range events.Entries {
+			for _, change := range entry.Value.Changes {
+				told = append(told, fmt.Sprintf("%s %s", change.Field, change.To))
+			}
+		}
+		return told
+	}
+	if err := c.take("0", now); !errors.Is(err, call.ErrKnown) || reached() != nil {
+		t.Errorf("again: got %v, and was told of %v", err, reached())
+	}
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			if f, ok := errors.AsType[*fault.Error](c.take(fmt.Sprint("more-", i), now)); !ok || f.Members["quota"] != "monthly_call_limit" || f.Members["used"] != 4 {
+				t.Errorf("got %v", f)
+			}
+		})
+	}
+	group.Wait()
+	want := []string{"percent 100", "used 4", "limit 3", fmt.Sprintf("month %q", usage.MonthOf(now))}
+	if diff := cmp.Diff(want, reached()); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	if counts, _ := c.counts(now); counts.Calls != 4 || counts.ActiveCalls != 4 || counts.CallsTold != usage.Full {
+		t.Errorf("counted are %+v", counts)
+	}
+}
+
 // The peak of an hour is what was live at once in it, also what was live when it
 // began; and a month's calls are counted anew.
 func TestPeaks(t *testing.T) {

@@ -144,6 +144,24 @@ func (i countersItem) month(e *edit, at time.Time) *told {
 	return &told{month, reached, calls}
 }
 
+// overrun is the edit that notes what is to be told of a limit which was lowered below
+// the calls of the month. Both are nil if that was told.
+func (i countersItem) overrun(at time.Time) (*edit, *told) {
+	month := max(i.CallsMonth, usage.MonthOf(at))
+	limit, calls := int64(i.MonthlyCallLimit), int64(i.callsIn(month))
+	reached := usage.Reached(calls, limit)
+	if reached <= i.CallsTold {
+		return nil, nil
+	}
+	e := &edit{}
+	e.require("calls_month", "=", i.CallsMonth)
+	e.require("month_calls", "=", i.MonthCalls)
+	e.require("monthly_call_limit", "=", limit)
+	e.require("calls_told", "=", i.CallsTold)
+	e.set("calls_told", reached)
+	return e, &told{month, reached, calls}
+}
+
 // untold returns from how many calls on another one is to be told of, or refused,
 // after a threshold was told of.
 func untold(t usage.Threshold, limit int64) int64 {
