@@ -102,7 +102,7 @@ func prepare(s sizes, dir, system string) (*bench, error) {
 	b := &bench{sizes: s, dir: dir, plain: httptest.NewServer(http.HandlerFunc(store)).URL, tls: secured}
 	b.env = []string{
 		"AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=none", "AWS_LAMBDA_FUNCTION_NAME=bench",
-		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256", "AWS_LAMBDA_LOG_FORMAT=JSON", "METRICS_NAMESPACE=Tenantry/bench", "TABLE_NAME=bench",
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256", "AWS_LAMBDA_LOG_FORMAT=JSON", "TABLE_NAME=bench",
 		"STACK_NAME=bench", "STATE_MACHINE_ARN=arn:aws:states:us-east-1:123456789012:stateMachine:bench", "HAS_MONGODB=false",
 		"USER_POOL_ID=us-east-1_bench", "HASH_KEY_ARN=arn:aws:secretsmanager:us-east-1:123456789012:secret:bench",
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/tenantry/tenantry/internal/identity"
 )
 
-// An Operation is one operation of the API: its name in the log, the metrics
-// and the OpenAPI document, who may call it, and what answers it.
+// An Operation is one operation of the API: its name in the log and
+// the OpenAPI document, who may call it, and what answers it.
 type Operation struct {
 	Name  string
 	Allow identity.Rule
@@ -52,14 +52,10 @@ type Handler func(ctx context.Context, r *Request) (*Response, error)
 
 // A Server answers API Gateway's events (HTTP API, payload format 2.0) for one
 // operation. It is a lambda.Handler.
-type Server struct {
-	op        Operation
-	namespace string
-}
+type Server struct{ op Operation }
 
-// Serve returns the server of op. Its metrics go to the CloudWatch namespace
-// given.
-func Serve(op Operation, namespace string) *Server { return &Server{op, namespace} }
+// Serve returns the server of op.
+func Serve(op Operation) *Server { return &Server{op} }
 
 // Invoke is all that the operations have in common, in the order in which it
 // happens: read the request, answer it, log it.

@@ -6,36 +6,24 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/tenantry/tenantry/internal/metric"
 )
 
-// The metrics of a request.
-var (
-	latency    = metric.Metric{Name: "Latency", Unit: "Milliseconds"}
-	faultCount = metric.Metric{Name: "Faults", Unit: "Count"}
-)
-
-// observe logs one line for each request. The line is also two CloudWatch
-// metrics, in embedded metric format: the latency, and a count of the failures
-// that are ours.
+// observe logs one line for each request. It is an error where the failure is ours.
 func (s *Server) observe(ctx context.Context, start time.Time, r *Request, resp *Response, err error) {
-	level, faults := slog.LevelInfo, 0
+	level := slog.LevelInfo
 	if resp.Status >= http.StatusInternalServerError {
-		level, faults = slog.LevelError, 1
+		level = slog.LevelError
 	}
 	attrs := []slog.Attr{
-		slog.Any("_aws", metric.NewDirective(s.namespace, start, [][]string{{"Operation"}, {}}, latency, faultCount)), // for its operation, and over all
-		slog.String("Operation", s.op.Name),
-		slog.Int64("Latency", time.Since(start).Milliseconds()),
-		slog.Int("Faults", faults),
+		slog.String("operation", s.op.Name),
+		slog.Int64("ms", time.Since(start).Milliseconds()),
 		slog.Int("status", resp.Status),
 	}
 	if !r.Caller.Anonymous() {
 		attrs = append(attrs, slog.String("caller", string(r.Caller.Subject)))
 	}
 	if err != nil {
-		attrs = append(attrs, slog.String("error", logged(err, faults)))
+		attrs = append(attrs, slog.String("error", logged(err, level)))
 	}
 	slog.LogAttrs(ctx, level, "request", attrs...)
 }
@@ -44,9 +32,9 @@ func (s *Server) observe(ctx context.Context, start time.Time, r *Request, resp 
 const maxRefusal = 80
 
 // logged is what the line tells of an error: all of a failure of ours.
-func logged(err error, faults int) string {
+func logged(err error, level slog.Level) string {
 	text := err.Error()
-	if faults > 0 || len(text) <= maxRefusal {
+	if level == slog.LevelError || len(text) <= maxRefusal {
 		return text
 	}
 	return strings.ToValidUTF8(text[:maxRefusal], "") + "…"

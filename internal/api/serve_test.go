@@ -48,7 +48,7 @@ func serveIn(ctx context.Context, t *testing.T, op Operation, s sent) envelope {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := Serve(op, "Test").Invoke(ctx, payload)
+	answer, err := Serve(op).Invoke(ctx, payload)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ const (
 // reads TABLE_NAME, a connection to DynamoDB is opened after it.
 func HTTP(wire func(aws.Config, *Env) api.Operation) {
 	run(func(cfg aws.Config, env *Env) lambda.Handler {
-		return api.Serve(wire(cfg, env), env.String("METRICS_NAMESPACE"))
+		return api.Serve(wire(cfg, env))
 	})
 }
 

@@ -169,7 +169,7 @@ func TestRequestLog(t *testing.T) {
 			logger.With("a", 1).WarnContext(ctx, "within")
 			return api.NoContent(), nil
 		},
-	}, "Test")
+	})
 	logger.InfoContext(t.Context(), "outside")
 	if _, err := server.Invoke(t.Context(), []byte(`{"requestContext":{"requestId":"R1"}}`)); err != nil {
 		t.Fatal(err)

@@ -269,7 +269,7 @@ func get(t *testing.T, path, ifNoneMatch string) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := api.Serve(GetDocs(NewSite()), "Test").Invoke(t.Context(), event)
+	out, err := api.Serve(GetDocs(NewSite())).Invoke(t.Context(), event)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,5 +32,5 @@ func main() {
 		Retryer:    boot.Retryer,
 	}), os.Getenv("TABLE_NAME"))
 	op := api.GetTenant(dynamo.NewTenants(table), dynamo.NewStats(table)).Guarded(dynamo.NewImpersonations(table))
-	lambda.Start(api.Serve(op, os.Getenv("METRICS_NAMESPACE")))
+	lambda.Start(api.Serve(op))
 }

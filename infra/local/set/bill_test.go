@@ -150,11 +150,11 @@ func TestBill(t *testing.T) {
 		per            float64 // what is billed for of one request
 		most           float64 // dollars a million
 	}{
-		{"GET /tenants/{id}", "TenantGet", func() *answer { return c.do("GET", "/tenants/"+id, nil) }, 200, 0.01, 1, 1.90},
+		{"GET /tenants/{id}", "TenantGet", func() *answer { return c.do("GET", "/tenants/"+id, nil) }, 200, 0.01, 1, 1.75},
 		{"POST /agents", "AgentCreate", func() *answer { return c.do("POST", "/agents", agent) }, 201, 0.03, 1, 9},
 		{"POST /tenants", "TenantCreate", func() *answer {
 			return c.with("Idempotency-Key", uuid.NewString()).do("POST", "/tenants", map[string]any{"name": unique("Billed"), "isolation": "pooled"})
-		}, http.StatusAccepted, 0.06, 1, 23},
+		}, http.StatusAccepted, 0.06, 1, 22.5},
 		{"usage event of 100", "UsageEventCreate", func() *answer { return edge.do("POST", "/usage-events", batch) }, 200, 0.06, 100, 0.20},
 	} {
 		b := &bill{function: route.function}
