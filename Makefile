@@ -125,6 +125,9 @@ check: $(LINT)/stamp $(SAM_TOOL)/stamp
 	cd infra/services && $(CURDIR)/$(LINT)/golangci-lint run
 	$(LINT)/venv/bin/cfn-lint template.yaml infra/*.yaml
 	$(SAM) validate --lint
+	@mkdir -p .aws-sam
+	$(SAM_TOOL)/bin/python infra/sam/transform.py template.yaml > .aws-sam/transformed.json
+	$(LINT)/venv/bin/cfn-lint .aws-sam/transformed.json
 	$(LINT)/venv/bin/checkov --config-file .checkov.yaml $(foreach f,$(wildcard template.yaml infra/*.yaml),-f $(f))
 	go test ./internal/arch # which package may import which, and what no function may link
 	for f in infra/workflows/*.asl.json; do node $(LINT)/node_modules/asl-validator/dist/bin/asl-validator.js --json-path "$$f" || exit 1; done
@@ -140,7 +143,7 @@ package: $(SAM_TOOL)/stamp
 	@go run ./infra/artefacts .aws-sam/build $(ARCHITECTURE)
 
 .PHONY: deploy
-deploy: package
+deploy: check package
 	$(SAM) deploy --config-env $(STAGE)
 
 # What is given to make, such as EMAIL, is in the program's environment; see

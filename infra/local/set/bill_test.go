@@ -148,14 +148,15 @@ func TestBill(t *testing.T) {
 		status         int
 		seconds        float64 // of the function, with a store as far away as DynamoDB is
 		per            float64 // what is billed for of one request
-		most           float64 // dollars a million
+		bar            float64 // dollars a million, as docs/performance.md tells of it
+		most           float64 // what it may come to: the bar, or what is known to be over it
 	}{
-		{"GET /tenants/{id}", "TenantGet", func() *answer { return c.do("GET", "/tenants/"+id, nil) }, 200, 0.01, 1, 1.75},
-		{"POST /agents", "AgentCreate", func() *answer { return c.do("POST", "/agents", agent) }, 201, 0.03, 1, 9},
+		{"GET /tenants/{id}", "TenantGet", func() *answer { return c.do("GET", "/tenants/"+id, nil) }, 200, 0.01, 1, 1.60, 1.75},
+		{"POST /agents", "AgentCreate", func() *answer { return c.do("POST", "/agents", agent) }, 201, 0.03, 1, 9, 9},
 		{"POST /tenants", "TenantCreate", func() *answer {
 			return c.with("Idempotency-Key", uuid.NewString()).do("POST", "/tenants", map[string]any{"name": unique("Billed"), "isolation": "pooled"})
-		}, http.StatusAccepted, 0.06, 1, 22.5},
-		{"usage event of 100", "UsageEventCreate", func() *answer { return edge.do("POST", "/usage-events", batch) }, 200, 0.06, 100, 0.20},
+		}, http.StatusAccepted, 0.06, 1, 20, 22.5},
+		{"usage event of 100", "UsageEventCreate", func() *answer { return edge.do("POST", "/usage-events", batch) }, 200, 0.06, 100, 0.20, 0.20},
 	} {
 		b := &bill{function: route.function}
 		s.Endpoint().SetFault(b.watch)
@@ -168,7 +169,7 @@ func TestBill(t *testing.T) {
 			return line != ""
 		})
 		got := b.dollars(route.seconds, len(line)) / route.per
-		t.Logf("| 8 | %-18s | $%.2f: %.1f read, %.1f write units, %d B, %d secret calls | ≤ $%.2f |", route.name, got, b.reads, b.writes, len(line), b.secrets, route.most)
+		t.Logf("| 8 | %-18s | $%.2f: %.1f read, %.1f write units, %d B, %d secret calls | ≤ $%.2f |", route.name, got, b.reads, b.writes, len(line), b.secrets, route.bar)
 		if got > route.most {
 			t.Errorf("a million of %s cost $%.2f, want $%.2f at most", route.name, got, route.most)
 		}

@@ -357,11 +357,11 @@ func (i *Instance) Schedules(r *Resource) ([]Schedule, error) {
 			continue
 		}
 		p := struct {
-			Name                            string
-			Expression                      string `cfn:"ScheduleExpression"`
-			Input, State                    string
-			Description, FlexibleTimeWindow Unread
-			RetryPolicy, DeadLetterConfig   Unread
+			Name                                      string
+			Expression                                string `cfn:"ScheduleExpression"`
+			Input, State                              string
+			Description, FlexibleTimeWindow, OmitName Unread
+			RetryPolicy, DeadLetterConfig             Unread
 		}{Name: r.ID + e.name, State: "ENABLED"}
 		if err := i.Properties(&Resource{ID: r.ID + "." + e.name, props: e.props}, &p); err != nil {
 			return nil, err

@@ -1,0 +1,45 @@
+"""Transforms a SAM template as CloudFormation does when it is deployed.
+
+usage: transform.py TEMPLATE > TRANSFORMED
+
+What is in files of this machine is taken to be in a bucket, as sam package leaves
+it. It says what is wrong with the template, and fails.
+"""
+
+import json
+import os
+import sys
+
+from samtranslator.public.exceptions import InvalidDocumentException
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+PACKAGED = {
+    "CodeUri": "s3://packaged/code",
+    "DefinitionUri": "s3://packaged/definition",
+    "TemplateURL": "https://s3.amazonaws.com/packaged/template",
+}
+
+
+class NoPolicies:
+    """The account's managed policies, which the template names none of."""
+
+    def load(self):
+        return {}
+
+
+def main(path):
+    os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+    with open(path, encoding="utf-8") as f:
+        template = yaml_parse(f)
+    for resource in template["Resources"].values():
+        properties = resource.get("Properties", {})
+        properties.update({name: uri for name, uri in PACKAGED.items() if name in properties})
+    try:
+        transformed = transform(template, {}, NoPolicies())
+    except InvalidDocumentException as e:
+        sys.exit("\n".join(f"{path}: {cause.message}" for cause in e.causes))
+    json.dump(transformed, sys.stdout, indent=1)
+
+
+main(sys.argv[1])
