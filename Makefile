@@ -45,10 +45,13 @@ local:
 	$(RELEASE) -o bin/ ./functions/... ./infra/local
 	@exec bin/local
 
-# The tests install what they need besides Go, Node and Python.
+# The tests install what they need besides Go, Node and Python. Those that take longest
+# are named first, so that none of them runs alone in the end.
+LONG := ./infra/local/set ./internal/work ./internal/dynamo
+
 .PHONY: test
 test:
-	go test -race -timeout 20m ./... # a busy machine may take longer than the ten minutes that go test gives a package
+	go test -race -timeout 20m $(LONG) ./... # a busy machine may take longer than the ten minutes that go test gives a package
 
 # What needs more than that, in a module of its own: real clients, against the set
 # as make local runs it. A client that is not installed fails its test.
