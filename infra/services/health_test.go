@@ -424,7 +424,7 @@ log.dirs=%[5]s
 	}
 	s := start(t, port, nil, "java", "-Xmx256m", "-cp", classes, "kafka.Kafka", settings)
 	good := health.Credentials{Username: "me", Password: marker}
-	if version := up(t, health.Kafka, s.address(), good); version != "1 brokers" {
+	if version := up(t, health.Kafka, s.address(), good); version != "1 broker" {
 		t.Errorf("the version is %q", version)
 	}
 	down(t, health.Kafka, s.address(), health.Credentials{Username: "me", Password: "x" + marker}, refusedPassword)
