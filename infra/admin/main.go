@@ -71,31 +71,13 @@ func run(args []string, getenv func(string) string, out io.Writer) error {
 func parse(args []string, getenv func(string) string, out io.Writer) (options, error) {
 	o := options{stack: platform.Choice{SAMConfig: "samconfig.toml"}}
 	flags := flag.NewFlagSet("admin", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.Usage = func() {}
+	o.stack.Flags(flags)
 	flags.StringVar(&o.email, "email", "", "whose e-mail `address` it is [EMAIL]")
-	flags.StringVar(&o.stack.Name, "stack", "", "the `name` of a deployed stack [STACK]")
-	flags.StringVar(&o.stack.Stage, "stage", "", "the `stage` of a deployed stack, a section of samconfig.toml [STAGE]")
-	flags.StringVar(&o.stack.Data, "data", ".local", "the data `folder` of make local [DATA]")
 	flags.BoolVar(&o.promote, "promote", false, "make it an account that is there already [PROMOTE]")
-	for name, variable := range map[string]string{"email": "EMAIL", "stack": "STACK", "stage": "STAGE", "data": "DATA", "promote": "PROMOTE"} {
-		if v := getenv(variable); v != "" {
-			if err := flags.Set(name, v); err != nil {
-				return o, fmt.Errorf("%s: %w", variable, err)
-			}
-		}
-	}
-	err := flags.Parse(args)
+	err := platform.Parse(flags, usage, args, getenv, out)
 	switch {
-	case errors.Is(err, flag.ErrHelp):
-		_, _ = fmt.Fprint(out, usage)
-		flags.SetOutput(out)
-		flags.PrintDefaults()
-		return o, err
 	case err != nil:
 		return o, err
-	case flags.NArg() > 0:
-		return o, fmt.Errorf("%q is not understood; see -h", flags.Arg(0))
 	case o.email == "":
 		return o, errors.New("say who, as in make admin EMAIL=grace@example.com")
 	case o.stack.Name != "" && o.stack.Stage != "":

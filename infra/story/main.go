@@ -73,33 +73,12 @@ func run(args []string, getenv func(string) string, in io.Reader, out io.Writer)
 func parse(args []string, getenv func(string) string, out io.Writer) (options, error) {
 	o := options{stack: platform.Choice{SAMConfig: "samconfig.toml"}}
 	flags := flag.NewFlagSet("story", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.Usage = func() {}
-	flags.StringVar(&o.stack.Name, "stack", "", "the `name` of a deployed stack [STACK]")
-	flags.StringVar(&o.stack.Stage, "stage", "", "the `stage` of a deployed stack, a section of samconfig.toml [STAGE]")
+	o.stack.Flags(flags)
 	flags.StringVar(&o.url, "url", "", "the base `URL` of an API [URL]")
-	flags.StringVar(&o.stack.Data, "data", ".local", "the data `folder` of make local [DATA]")
 	flags.StringVar(&o.admin, "admin", "", "user name or e-mail address of a platform `admin` [ADMIN]")
 	flags.StringVar(&o.email, "email", "", "an `address` to sign up with, where you read mail [EMAIL]")
-	for name, variable := range map[string]string{"stack": "STACK", "stage": "STAGE", "url": "URL", "data": "DATA", "admin": "ADMIN", "email": "EMAIL"} {
-		if v := getenv(variable); v != "" {
-			if err := flags.Set(name, v); err != nil {
-				return o, fmt.Errorf("%s: %w", variable, err)
-			}
-		}
-	}
-	err := flags.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		_, _ = fmt.Fprint(out, usage)
-		flags.SetOutput(out)
-		flags.PrintDefaults()
+	if err := platform.Parse(flags, usage, args, getenv, out); err != nil {
 		return o, err
-	}
-	if err != nil {
-		return o, err
-	}
-	if flags.NArg() > 0 {
-		return o, fmt.Errorf("%q is not understood; see -h", flags.Arg(0))
 	}
 	named := 0
 	for _, v := range []string{o.stack.Name, o.stack.Stage, o.url} {

@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"conflict":    {"fault"},
 	"opaque":      {},
 	"metric":      {},
+	"endpoint":    {},
 
 	// The domain, which knows neither edges nor adapters.
 	"tenant":         {"audit", "conflict", "fault", "idempotency", "identity", "patch"},
@@ -50,7 +51,7 @@ var allowed = map[string][]string{
 	"impersonation":  {"audit", "fault", "idempotency", "identity", "opaque", "patch", "tenant", "user"},
 
 	// The edges.
-	"api":        {"account", "agent", "apikey", "attempt", "audit", "call", "deprovisioning", "fault", "health", "idempotency", "identity", "impersonation", "metric", "operation", "page", "patch", "provisioning", "stats", "tenant", "trail", "usage", "user", "work"},
+	"api":        {"account", "agent", "apikey", "attempt", "audit", "call", "deprovisioning", "fault", "health", "idempotency", "identity", "impersonation", "operation", "page", "patch", "provisioning", "stats", "tenant", "trail", "usage", "user", "work"},
 	"authorizer": {"api", "apikey", "fault", "identity", "impersonation", "opaque", "token", "user"},
 	"task":       {"fault", "operation", "work"},
 	"trigger":    {"account", "fault", "identity", "provisioning"},
@@ -60,18 +61,18 @@ var allowed = map[string][]string{
 	"cognito":  {"account", "fault", "identity", "provisioning", "sweep"},
 	"dynamo":   {"agent", "apikey", "attempt", "audit", "call", "directory", "fault", "health", "idempotency", "identity", "impersonation", "opaque", "operation", "page", "provisioning", "stats", "sweep", "tenant", "usage", "user"},
 	"signing":  {"audit"},
-	"invoke":   {"health", "operation"},
+	"invoke":   {"endpoint", "health", "operation"},
 	"mongo":    {"fault", "operation", "tenant"},
 	"probe":    {"health"},
 	"secret":   {"health", "operation", "provisioning", "tenant", "identity"},
 	"token":    {"fault", "identity"},
 	"workflow": {"operation"},
 
-	"boot": {"api"},
+	"boot": {"api", "endpoint"},
 }
 
 // awsAllowed is who may import clients of AWS services, besides the functions.
-var awsAllowed = []string{"cognito", "dynamo", "invoke", "secret", "signing", "workflow"}
+var awsAllowed = []string{"cognito", "dynamo", "secret", "signing", "workflow"}
 
 // TestImports reads the files itself, rather than ask go list, so that go test
 // sees what it depends on and does not answer from its cache.

@@ -31,8 +31,9 @@ type Rules struct {
 	Window  time.Duration
 }
 
-// A Key is what attempts are counted by. It is a hash: whoever reads what is kept
-// does not see who tried.
+// A Key is what attempts are counted by. It is a hash, so that it is of one length and
+// holds neither an address nor a name in clear. It is no secret: whoever reads what is
+// kept can try whether somebody is in it.
 type Key string
 
 // A Window is a time in which attempts are counted together. One follows another.

@@ -52,7 +52,7 @@ func Event[In, Out any](wire func(aws.Config, *Env) func(context.Context, In) (O
 }
 
 func run(wire func(aws.Config, *Env) lambda.Handler) {
-	slog.SetDefault(slog.New(requestLog{lambdacontext.NewLogger().Handler()}))
+	logTo(lambdacontext.NewLogger().Handler())
 	env := new(Env)
 	cfg := env.config(env.client(env.Optional("AWS_CA_BUNDLE")))
 	handle := wire(cfg, env)
@@ -64,6 +64,14 @@ func run(wire func(aws.Config, *Env) lambda.Handler) {
 		prime(cfg)
 	}
 	lambda.Start(handle)
+}
+
+// logTo has all lines go to h. What libraries write by package log, which net/http
+// does of bytes that a server sent unasked, is for debugging only: it may hold what
+// is not ours to keep.
+func logTo(h slog.Handler) {
+	slog.SetDefault(slog.New(requestLog{h}))
+	slog.SetLogLoggerLevel(slog.LevelDebug)
 }
 
 // requestLog adds to each line the id of the request that it is about, which the

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"strings"
 	"testing"
@@ -156,6 +157,24 @@ func TestHandler(t *testing.T) {
 				t.Errorf("the log is %q", log.String())
 			}
 		})
+	}
+}
+
+// TestLogTo holds that libraries' own lines are left out.
+func TestLogTo(t *testing.T) {
+	logger, writer, flags := slog.Default(), log.Writer(), log.Flags()
+	t.Cleanup(func() {
+		slog.SetDefault(logger)
+		slog.SetLogLoggerLevel(slog.LevelInfo)
+		log.SetOutput(writer)
+		log.SetFlags(flags)
+	})
+	var out strings.Builder
+	logTo(slog.NewJSONHandler(&out, nil))
+	log.Print("Unsolicited response received on idle HTTP channel starting with secret")
+	slog.Info("ours")
+	if got := out.String(); strings.Contains(got, "secret") || !strings.Contains(got, `"msg":"ours"`) {
+		t.Errorf("got %s", got)
 	}
 }
 

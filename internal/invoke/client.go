@@ -17,6 +17,8 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/tenantry/tenantry/internal/endpoint"
 )
 
 // A Lambda makes the one request of Lambda's API that calls a function. The SDK's
@@ -91,14 +93,7 @@ func (c *Lambda) try(ctx context.Context, arn string, payload []byte) ([]byte, e
 
 // address returns where a function is called.
 func (c *Lambda) address(arn string) (*url.URL, error) {
-	base := "https://lambda." + c.cfg.Region + ".amazonaws.com"
-	if strings.HasPrefix(arn, "arn:aws-cn:") {
-		base += ".cn"
-	}
-	if c.cfg.BaseEndpoint != nil {
-		base = *c.cfg.BaseEndpoint
-	}
-	address, err := url.Parse(base)
+	address, err := url.Parse(endpoint.Of(c.cfg, "lambda"))
 	if err != nil {
 		return nil, err
 	}

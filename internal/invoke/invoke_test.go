@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
-	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tenantry/tenantry/internal/invoke"
@@ -153,26 +152,3 @@ func TestLambdaFails(t *testing.T) {
 		})
 	}
 }
-
-// TestLambdaElsewhere asks Lambda where it is in each part of AWS.
-func TestLambdaElsewhere(t *testing.T) {
-	for region, test := range map[string]struct{ arn, want string }{
-		"eu-central-1": {arn, "lambda.eu-central-1.amazonaws.com"},
-		"cn-north-1":   {"arn:aws-cn:lambda:cn-north-1:111122223333:function:probe", "lambda.cn-north-1.amazonaws.com.cn"},
-	} {
-		cfg, _ := serve(t, answer{status: 200})
-		cfg.Region, cfg.BaseEndpoint = region, nil
-		asked := ""
-		cfg.HTTPClient = clientFunc(func(r *http.Request) (*http.Response, error) {
-			asked = r.URL.Scheme + "://" + r.URL.Host
-			return nil, &smithy.GenericAPIError{Code: "AccessDeniedException"}
-		})
-		if _, err := invoke.NewLambda(cfg).Invoke(t.Context(), test.arn, nil); err == nil || asked != "https://"+test.want {
-			t.Errorf("got %v of %s, want https://%s", err, asked, test.want)
-		}
-	}
-}
-
-type clientFunc func(*http.Request) (*http.Response, error)
-
-func (f clientFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }
