@@ -48,6 +48,7 @@ type process struct {
 	arrived chan time.Time // it asks for an event
 	events  chan []byte
 	answers chan answer
+	ended   chan struct{}
 	cpu     int32         // its clock
 	init    time.Duration // from its start until it asks for its first event
 }
@@ -58,7 +59,7 @@ func start(t target) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{ln: ln, arrived: make(chan time.Time, 1), events: make(chan []byte), answers: make(chan answer, 1)}
+	p := &process{ln: ln, arrived: make(chan time.Time, 1), events: make(chan []byte), answers: make(chan answer, 1), ended: make(chan struct{})}
 	go p.serve()
 	p.cmd = exec.Command(t.binary) //nolint:gosec // built for this
 	p.cmd.Env = slices.Concat(t.env, []string{"AWS_LAMBDA_RUNTIME_API=" + ln.Addr().String()})
@@ -96,6 +97,7 @@ func (p *process) stop() {
 	_ = p.cmd.Process.Kill()
 	_ = p.cmd.Wait() // it was killed
 	_ = p.ln.Close()
+	close(p.ended)
 }
 
 // invoke has the function answer an event. It returns how long that took.
@@ -164,7 +166,12 @@ func (p *process) talk(conn net.Conn) {
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/next"):
 			p.arrived <- at
-			event := <-p.events
+			var event []byte
+			select {
+			case event = <-p.events:
+			case <-p.ended:
+				return
+			}
 			_, err = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"+
 				"Lambda-Runtime-Aws-Request-Id: 8476a536-e9f4-11e8-9739-2dfe598c3fcd\r\n"+
 				"Lambda-Runtime-Deadline-Ms: %d\r\n"+
