@@ -1,6 +1,7 @@
 package template
 
 import (
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -57,10 +58,24 @@ func TestStagesHaveValidParameters(t *testing.T) {
 		}
 	}
 	for stage, parameters := range all {
-		if _, err := project(t).Instantiate("app", deployed, parameters); err != nil {
+		if _, err := project(t).Instantiate("app", deployed, with(operators, parameters)); err != nil {
 			t.Errorf("%s: %v", stage, err)
 		}
 	}
+}
+
+// operators is what only they know who deploy, so that samconfig.toml cannot have it.
+var operators = map[string]string{
+	"AlarmEmail":      "ops@example.com",
+	"MailFrom":        "Example <no-reply@example.com>",
+	"MailIdentityArn": "arn:aws:ses:us-east-1:123456789012:identity/example.com",
+}
+
+// with returns parameters over others.
+func with(others, parameters map[string]string) map[string]string {
+	all := maps.Clone(others)
+	maps.Copy(all, parameters)
+	return all
 }
 
 // TestUnsafeForProduction tries what is refused for production alone, and what
@@ -76,24 +91,65 @@ func TestUnsafeForProduction(t *testing.T) {
 		"any origin":               {"CorsOrigins=*", "CorsOrigins must name each origin", true},
 		"any origin besides":       {"CorsOrigins=https://a.example.com,*", "CorsOrigins must name each origin", true},
 		"logs for days":            {"LogRetentionDays=14", "LogRetentionDays must be 30 or more", true},
-		"no time to restore":       {"DeletionGraceSeconds=0", "DeletionGraceSeconds must leave time", true},
+		"no time to restore":       {"DeletionGraceSeconds=1", "DeletionGraceSeconds must be 1, 2, 3,", true},
+		"tokens for a day":         {"AccessTokenMinutes=1440", "AccessTokenMinutes must be 5, 10, 15, 30 or 60", true},
+		"attempts at an account":   {"AuthAccountLimit=101", "AuthAccountLimit must be", true},
+		"attempts from anywhere":   {"AuthAddressLimit=1000000", "AuthAddressLimit must be", true},
+		"attempts after seconds":   {"AuthLimitSeconds=10", "AuthLimitSeconds must be", true},
+		"alarms that nobody hears": {"AlarmEmail=", "AlarmEmail must say", true},
+		"fifty mails a day":        {"MailFrom= MailIdentityArn=", "MailFrom must say", true},
 		"a name without proof":     {"DomainName=api.example.com", "DomainName and CertificateArn go together", false},
 		"proof without a name":     {"CertificateArn=arn:aws:acm:us-east-1:123456789012:certificate/1", "DomainName and CertificateArn go together", false},
 		"a record without a name":  {"HostedZoneId=Z1", "DomainName and CertificateArn go together", false},
-		"a sender without proof":   {"MailFrom=no-reply@example.com", "MailFrom and MailIdentityArn go together", false},
-		"an identity without mail": {"MailIdentityArn=arn:aws:ses:us-east-1:123456789012:identity/example.com", "MailFrom and MailIdentityArn go together", false},
+		"a sender without proof":   {"MailIdentityArn=", "MailFrom and MailIdentityArn go together", false},
+		"an identity without mail": {"MailFrom=", "MailFrom and MailIdentityArn go together", false},
+		"a sender that is none":    {"MailFrom=somebody", "parameter MailFrom is", false},
+		"an origin without TLS":    {"CorsOrigins=http://a.example.com", "parameter CorsOrigins is", false},
+		"keys from nowhere":        {"JwksBaseUrl=x", "parameter JwksBaseUrl is", false},
+		"targets that are no list": {"HealthTargets={}", "parameter HealthTargets is", false},
+		"any secret":               {"HealthSecretArns=*", "parameter HealthSecretArns is", false},
+		"any secrets":              {"MongoDbSecretArn=arn:aws:secretsmanager:us-east-1:123456789012:secret:*", "parameter MongoDbSecretArn is", false},
+		"health without groups":    {"HealthSubnetIds=subnet-1", "HealthSubnetIds and HealthSecurityGroupIds go together", false},
+		"health without subnets":   {"HealthSecurityGroupIds=sg-1,sg-2", "HealthSubnetIds and HealthSecurityGroupIds go together", false},
+		"MongoDB without groups":   {"MongoDbSubnetIds=subnet-1,subnet-2", "MongoDbSubnetIds and MongoDbSecurityGroupIds go together", false},
+		"MongoDB without subnets":  {"MongoDbSecurityGroupIds=sg-1", "MongoDbSubnetIds and MongoDbSecurityGroupIds go together", false},
+		"a subnet that is none":    {"MongoDbSubnetIds=vpc-1 MongoDbSecurityGroupIds=sg-1", "parameter MongoDbSubnetIds is", false},
+		"a group that is none":     {"HealthSubnetIds=subnet-1 HealthSecurityGroupIds=default", "parameter HealthSecurityGroupIds is", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			given, v, _ := strings.Cut(test.parameters, "=")
-			_, err := project(t).Instantiate("app", deployed, map[string]string{given: v})
+			given := map[string]string{}
+			for pair := range strings.FieldsSeq(test.parameters) {
+				name, v, _ := strings.Cut(pair, "=")
+				given[name] = v
+			}
+			given = with(operators, given)
+			_, err := project(t).Instantiate("app", deployed, given)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("in production: got %v, want %q", err, test.want)
 			}
-			_, err = project(t).Instantiate("app", deployed, map[string]string{given: v, "Production": "false"})
+			_, err = project(t).Instantiate("app", deployed, with(given, map[string]string{"Production": "false"}))
 			if (err == nil) != test.development {
 				t.Errorf("in development: got %v, want it allowed: %v", err, test.development)
 			}
 		})
+	}
+}
+
+// TestSafeForProduction gives what an operator may want.
+func TestSafeForProduction(t *testing.T) {
+	for _, parameters := range []map[string]string{
+		{"AuthAccountLimit": "100", "AuthAddressLimit": "3000", "AuthLimitSeconds": "900", "AccessTokenMinutes": "15"},
+		{"CorsOrigins": "https://a.example.com,https://b.example.com:8443", "DeletionGraceSeconds": "86400"},
+		{"MailFrom": "no-reply@example.com"},
+		{"HealthSubnetIds": "subnet-0a1,subnet-0a2", "HealthSecurityGroupIds": "sg-0a1"},
+		{
+			"HealthTargets":    "[\n  {\"name\": \"db\"}\n]",
+			"HealthSecretArns": "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-AbCdEf,arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:a/b-AbCdEf",
+		},
+	} {
+		if _, err := project(t).Instantiate("app", deployed, with(operators, parameters)); err != nil {
+			t.Errorf("%v: %v", parameters, err)
+		}
 	}
 }
 

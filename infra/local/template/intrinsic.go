@@ -376,6 +376,14 @@ func (i *Instance) truth(n *yaml.Node) (bool, error) {
 		}
 		members, ok := args[0].([]any)
 		return slices.Contains(members, args[1]), unless(ok, n, "the first value of a Contains must be a list")
+	case "EachMemberEquals":
+		args, err := i.list(c.arg, 2)
+		if err != nil {
+			return false, err
+		}
+		members, ok := args[0].([]any)
+		other := slices.ContainsFunc(members, func(m any) bool { return m != args[1] })
+		return !other, unless(ok, n, "the first value of an EachMemberEquals must be a list")
 	case "Not", "And", "Or":
 		return i.combine(c)
 	default:

@@ -260,6 +260,11 @@ Rules:
     Assertions:
       - Assert: !Contains [[ab, cd], !Ref Name]
         AssertDescription: Name must be ab or cd when live.
+  LiveHasOnePort:
+    RuleCondition: !Equals [!Ref Stage, live]
+    Assertions:
+      - Assert: !EachMemberEquals [!Ref Ports, "3"]
+        AssertDescription: Ports must all be 3 when live.
 Resources: { Table: { Type: T } }
 `
 	for name, test := range map[string]struct {
@@ -278,6 +283,7 @@ Resources: { Table: { Type: T } }
 		"no number":        {map[string]string{"Name": "abc", "Days": "soon"}, []string{"must be a number"}},
 		"a wrong element":  {map[string]string{"Name": "abc", "Ports": "1,x"}, []string{`parameter Ports is "x"`}},
 		"several at once":  {map[string]string{"Name": "a", "Days": "0"}, []string{"MinLength is 2", "MinValue is 1"}},
+		"not each":         {map[string]string{"Name": "ab", "Stage": "live", "Ports": "3,4"}, []string{"rule LiveHasOnePort: Ports must all be 3 when live."}},
 		"a rule is broken": {map[string]string{"Name": "xyz", "Stage": "live"}, []string{"rule LiveIsShort: Name must be ab or cd when live."}},
 	} {
 		t.Run(name, func(t *testing.T) {
