@@ -142,7 +142,7 @@ func TestSafeForProduction(t *testing.T) {
 		{"CorsOrigins": "https://a.example.com,https://b.example.com:8443", "DeletionGraceSeconds": "86400"},
 		{"MailFrom": "no-reply@example.com"},
 		{"HealthSubnetIds": "subnet-0a1,subnet-0a2", "HealthSecurityGroupIds": "sg-0a1"},
-		{
+		{ //nolint:gosec // the names of secrets
 			"HealthTargets":    "[\n  {\"name\": \"db\"}\n]",
 			"HealthSecretArns": "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-AbCdEf,arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:a/b-AbCdEf",
 		},
