@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
+	"github.com/tenantry/tenantry/infra/local/schedule"
 	"github.com/tenantry/tenantry/infra/local/stack"
 )
 
@@ -148,6 +149,9 @@ func TestStack(t *testing.T) {
 		r, err := s.Schedules().Fire(t.Context(), "ThingGetHourly")
 		if err != nil || r.FunctionError != "" || !strings.Contains(string(r.Payload), "goodbye") {
 			t.Errorf("got %s, %q, %v", r.Payload, r.FunctionError, err)
+		}
+		if _, err := s.Schedules().Fire(t.Context(), "ThingGetPaused"); !errors.Is(err, schedule.ErrNotFound) {
+			t.Errorf("a schedule that is paused: %v", err)
 		}
 	})
 	t.Run("stack.json", func(t *testing.T) {

@@ -230,3 +230,24 @@ func headers(n *yaml.Node, taken, answered map[string]bool) {
 		headers(c, taken, answered)
 	}
 }
+
+// TestPausedRunsNothing counts what runs by the minute, by the parameter.
+func TestPausedRunsNothing(t *testing.T) {
+	for paused, want := range map[string]int{"false": 3, "true": 0} {
+		i, err := project(t).Instantiate("app", deployed, with(operators, map[string]string{"Paused": paused}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []Schedule
+		for _, r := range i.template.Resources() {
+			schedules, err := i.Schedules(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, schedules...)
+		}
+		if len(all) != want {
+			t.Errorf("with Paused=%s these run: %v; want %d", paused, all, want)
+		}
+	}
+}

@@ -366,8 +366,12 @@ func (i *Instance) Schedules(r *Resource) ([]Schedule, error) {
 		if err := i.Properties(&Resource{ID: r.ID + "." + e.name, props: e.props}, &p); err != nil {
 			return nil, err
 		}
-		if p.State == "ENABLED" {
+		switch p.State {
+		case "ENABLED":
 			all = append(all, Schedule{p.Name, p.Expression, p.Input, r.ID})
+		case "DISABLED":
+		default:
+			return nil, at(e.node, "the State of a schedule is ENABLED or DISABLED, not %q", p.State)
 		}
 	}
 	return all, nil

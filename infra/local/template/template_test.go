@@ -460,6 +460,12 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
+func TestSchedulesRefuse(t *testing.T) {
+	i := samInstance(t, "State: DISABLED", "State: PAUSED")
+	_, err := i.Schedules(resource(t, i, "ThingGet"))
+	wantError(t, err, `not "PAUSED"`)
+}
+
 func TestStateMachine(t *testing.T) {
 	i := samInstance(t)
 	got, err := i.StateMachine(resource(t, i, "Machine"))
