@@ -1,8 +1,11 @@
 package template
 
 import (
+	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -250,4 +253,93 @@ func TestPausedRunsNothing(t *testing.T) {
 			t.Errorf("with Paused=%s these run: %v; want %d", paused, all, want)
 		}
 	}
+}
+
+// A physicalName is one that nothing else of its kind in the account may have.
+type physicalName struct{ kind, name string }
+
+// TestStacksShareNoNames makes two stacks in one account, and looks for a name that
+// what they make would have in both. (The export of an output is refused by Load.)
+func TestStacksShareNoNames(t *testing.T) {
+	named := map[physicalName]string{}
+	for _, stack := range []string{"one", "two"} {
+		i, err := project(t).Instantiate(stack, deployed, operators)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, id := range physicalNames(t, i) {
+			if other, ok := named[name]; ok {
+				t.Errorf("%s of both stacks, like %s, has the %s %q", id, other, name.kind, name.name)
+			}
+			named[name] = id
+		}
+	}
+	for _, id := range []string{"AccessLogs", "Provision", "Pool", "ApiFaults", "Dashboard"} {
+		if !slices.Contains(slices.Collect(maps.Values(named)), id) {
+			t.Errorf("no name of %s was found", id)
+		}
+	}
+}
+
+// physicalNames returns the names that the stack i and those in it give, with the
+// resources that have them. What has no name is named by CloudFormation, uniquely.
+func physicalNames(t *testing.T, i *Instance) map[physicalName]string {
+	t.Helper()
+	all := map[physicalName]string{}
+	resources, err := i.Resources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(i.template.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range resources {
+		for _, m := range namesOf(t, r) {
+			v, err := i.eval(m.value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[physicalName{r.Type + " " + m.key, fmt.Sprint(v)}] = r.ID
+		}
+		a := Attributes{Ref: i.Name + "-" + r.ID, Values: map[string]string{}}
+		for _, match := range regexp.MustCompile(`\b`+r.ID+`\.([\w.]+)`).FindAllStringSubmatch(string(text), -1) {
+			a.Values[match[1]] = a.Ref + "." + match[1]
+		}
+		if r.Nested != nil {
+			nested, err := i.Nest(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			maps.Copy(all, physicalNames(t, nested))
+		}
+		i.Created(r, a)
+	}
+	return all
+}
+
+// namesOf returns the properties of r that are names of it in its account, and those
+// of its schedules: SAM names a schedule that does not ask it not to.
+func namesOf(t *testing.T, r *Resource) []entry {
+	t.Helper()
+	properties, err := entries(r.props)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := slices.DeleteFunc(properties, func(m entry) bool {
+		within := r.Type == "AWS::Cognito::UserPoolGroup" // its name is one of its pool's
+		isName := strings.HasSuffix(m.key, "Name") || r.Type == "AWS::Cognito::UserPoolDomain" && m.key == "Domain"
+		return !isName || within || m.key == "MetricName" || m.key == "DisplayName"
+	})
+	for _, e := range r.events() {
+		if e.kind != "ScheduleV2" || value(e.props, "OmitName") != nil {
+			continue
+		}
+		name := value(e.props, "Name")
+		if name == nil {
+			name = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: r.ID + e.name}
+		}
+		all = append(all, entry{key: "schedule " + e.name, node: e.node, value: name})
+	}
+	return all
 }
