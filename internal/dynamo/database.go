@@ -96,6 +96,7 @@ func (s *Databases) create(ctx context.Context, t tenant.Tenant, id operation.ID
 			{AttributeName: new("pk"), KeyType: types.KeyTypeHash},
 			{AttributeName: new("sk"), KeyType: types.KeyTypeRange},
 		},
+		SSESpecification: &types.SSESpecification{Enabled: new(true), SSEType: types.SSETypeKms}, // as the table that tenants share
 		Tags: []types.Tag{
 			{Key: new(tenantTag), Value: new(string(t.ID))},
 			{Key: new(operationTag), Value: new(string(id))},

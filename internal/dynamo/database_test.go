@@ -145,6 +145,13 @@ func (b *base) check() {
 	if s := backups.ContinuousBackupsDescription.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus; s != types.PointInTimeRecoveryStatusEnabled {
 		b.Errorf("point-in-time recovery is %s", s)
 	}
+	described, err := b.db.DescribeTable(b.Context(), &dynamodb.DescribeTableInput{TableName: &b.name})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if d := described.Table.SSEDescription; d == nil || d.SSEType != types.SSETypeKms {
+		b.Errorf("it is encrypted by %+v", d)
+	}
 	out, err := b.db.Scan(b.Context(), &dynamodb.ScanInput{TableName: &b.name})
 	if err != nil {
 		b.Fatal(err)

@@ -27,7 +27,7 @@ const tableWait = 30 * time.Second
 func (d *deployment) table(ctx context.Context, i *template.Instance, r *template.Resource) (template.Attributes, error) {
 	var p struct {
 		dynamodb.CreateTableInput
-		SSESpecification                 template.Unread
+		SSESpecification                 struct{ SSEEnabled bool }
 		TimeToLiveSpecification          *dynamotypes.TimeToLiveSpecification
 		PointInTimeRecoverySpecification *dynamotypes.PointInTimeRecoverySpecification
 	}
@@ -37,6 +37,7 @@ func (d *deployment) table(ctx context.Context, i *template.Instance, r *templat
 	if p.TableName == nil {
 		p.TableName = new(i.Name + "-" + r.ID)
 	}
+	p.CreateTableInput.SSESpecification = &dynamotypes.SSESpecification{Enabled: &p.SSESpecification.SSEEnabled}
 	out, err := d.dynamodb.CreateTable(ctx, &p.CreateTableInput)
 	if err != nil {
 		return template.Attributes{}, err

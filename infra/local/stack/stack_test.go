@@ -218,6 +218,9 @@ func checkTable(t *testing.T, s *stack.Stack) {
 	if got := len(table.Table.GlobalSecondaryIndexes); *name != "tenantry-local-Data-Table" || got != 1 {
 		t.Errorf("got table %s with %d indexes", *name, got)
 	}
+	if table.Table.SSEDescription == nil {
+		t.Error("the table is not encrypted by KMS")
+	}
 	ttl, err := db.DescribeTimeToLive(t.Context(), &dynamodb.DescribeTimeToLiveInput{TableName: name})
 	if err != nil || *ttl.TimeToLiveDescription.AttributeName != "expires_at" {
 		t.Errorf("time to live: got %+v, %v", ttl, err)

@@ -15,6 +15,7 @@ type table struct {
 	keys    []keyAttribute
 	globals map[string]bool // the names of its global indexes
 	replica *replica        // answers the global indexes in strict mode; else nil
+	kms     bool            // it says that a key of KMS encrypts it
 
 	// What follows is guarded by tables.mu.
 
@@ -119,6 +120,7 @@ func errNoTable(name string) *apiError {
 type tableRequest struct {
 	TableName                 string
 	DeletionProtectionEnabled *bool
+	SSESpecification          *struct{ Enabled bool }
 	Tags                      []tag
 	KeySchema                 []struct{ AttributeName string }
 	AttributeDefinitions      []struct{ AttributeName, AttributeType string }
@@ -171,6 +173,7 @@ func (r *tableRequest) table() *table {
 		t.globals[index.IndexName] = true
 	}
 	t.protected = r.DeletionProtectionEnabled != nil && *r.DeletionProtectionEnabled
+	t.kms = r.SSESpecification != nil && r.SSESpecification.Enabled
 	return t
 }
 
@@ -300,6 +303,9 @@ func (l *Layer) description(answer *reply, t *table, member, status string) (jso
 	var protected bool
 	l.tables.change(func() { protected = t.protected })
 	description["DeletionProtectionEnabled"], _ = encode(protected)
+	if t.kms {
+		description["SSEDescription"], _ = encode(map[string]string{"Status": "ENABLED", "SSEType": "KMS"})
+	}
 	description["TableStatus"], _ = encode(status)
 	if raw := description["GlobalSecondaryIndexes"]; raw != nil {
 		var indexes []map[string]json.RawMessage

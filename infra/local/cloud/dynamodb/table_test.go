@@ -31,6 +31,7 @@ func TestCreateTable(t *testing.T) {
 				AttributeDefinitions:      []types.AttributeDefinition{{AttributeName: aws.String("id"), AttributeType: "S"}},
 				KeySchema:                 []types.KeySchemaElement{{AttributeName: aws.String("id"), KeyType: "HASH"}},
 				Tags:                      []types.Tag{{Key: aws.String("tenant"), Value: aws.String("t1")}, {Key: aws.String("empty"), Value: aws.String("")}},
+				SSESpecification:          &types.SSESpecification{Enabled: aws.Bool(true), SSEType: types.SSETypeKms},
 				DeletionProtectionEnabled: aws.Bool(true),
 			}
 			out, err := db.CreateTable(t.Context(), create)
@@ -63,6 +64,9 @@ func TestCreateTable(t *testing.T) {
 			if !aws.ToBool(describe(t, db, name).DeletionProtectionEnabled) {
 				t.Error("the table is not protected")
 			}
+			if got := describe(t, db, name).SSEDescription; got == nil || got.Status != types.SSEStatusEnabled || got.SSEType != types.SSETypeKms {
+				t.Errorf("the table is encrypted by %+v", got)
+			}
 			if got := code(remove()); got != validation {
 				t.Errorf("got error %q for a table that is protected, want %s", got, validation)
 			}
@@ -79,12 +83,15 @@ func TestCreateTable(t *testing.T) {
 			if got := code(remove()); got != resourceNotFound {
 				t.Errorf("got error %q for a table that is gone, want %s", got, resourceNotFound)
 			}
-			create.DeletionProtectionEnabled, create.Tags = nil, nil
+			create.DeletionProtectionEnabled, create.Tags, create.SSESpecification = nil, nil, nil
 			if _, err := db.CreateTable(t.Context(), create); err != nil {
 				t.Errorf("got %v for a table whose name is free again", err)
 			}
 			if aws.ToBool(describe(t, db, name).DeletionProtectionEnabled) {
 				t.Error("the new table is protected as the old one was")
+			}
+			if got := describe(t, db, name).SSEDescription; got != nil {
+				t.Errorf("the new table is encrypted by %+v", got)
 			}
 		})
 	}
