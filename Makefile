@@ -20,7 +20,7 @@ help:
 	@echo "make test           run every test that Go, Node and Python are enough for"
 	@echo "make test-services  run those that need more: SIPp, PostgreSQL, Redis, Java"
 	@echo "make test-sam       run the README's story against make sam-local; needs Docker"
-	@echo "make check          lint code, templates and workflows"
+	@echo "make check          lint code, templates, workflows, and the AWS commands of documents"
 	@echo "make build          build the functions into bin/"
 	@echo "make bench          measure (BENCH, arguments of infra/bench: -h lists them)"
 	@echo "make bench-tenants  measure lists of a million tenants; takes ten minutes and 10 GB"
@@ -132,6 +132,7 @@ check: $(LINT)/stamp $(SAM_TOOL)/stamp
 	$(SAM_TOOL)/bin/python infra/sam/transform.py template.yaml > .aws-sam/transformed.json
 	$(LINT)/venv/bin/cfn-lint .aws-sam/transformed.json
 	$(LINT)/venv/bin/checkov --config-file .checkov.yaml $(foreach f,$(wildcard template.yaml infra/*.yaml),-f $(f))
+	$(LINT)/venv/bin/python infra/lint/commands.py $(wildcard *.md docs/*.md docs/*/*.md)
 	go test ./internal/arch # which package may import which, and what no function may link
 	for f in infra/workflows/*.asl.json; do node $(LINT)/node_modules/asl-validator/dist/bin/asl-validator.js --json-path "$$f" || exit 1; done
 
