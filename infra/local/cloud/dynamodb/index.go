@@ -88,9 +88,9 @@ func (r *replica) close() {
 func (r *replica) follow() {
 	for {
 		time.Sleep(followPause)
-		r.layer.passage.RLock()
+		leave := r.layer.order.list(r.source.name)
 		err := r.settle(context.Background())
-		r.layer.passage.RUnlock()
+		leave()
 		if r.rest(err) {
 			return
 		}
@@ -105,7 +105,7 @@ func (r *replica) rest(err error) bool {
 	return !r.awake
 }
 
-// settle copies all that is due. The passage has to be held.
+// settle copies all that is due. The caller has entered the order's list.
 func (r *replica) settle(ctx context.Context) error {
 	r.following.Lock()
 	defer r.following.Unlock()

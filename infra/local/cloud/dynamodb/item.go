@@ -111,8 +111,11 @@ type keyAttribute struct {
 	name, kind string
 }
 
-// An itemID tells an item from all others, of whatever table.
+// An itemID tells an item from all others, of whatever table. It begins with
+// the table's name and idSeparator, which no name has.
 type itemID string
+
+const idSeparator = "\x00"
 
 // id returns the identity of the item, and its key alone. It is not ok if the
 // item does not have the table's key, which dynalite will refuse.
@@ -132,7 +135,7 @@ func (t *table) id(i item) (id itemID, key item, ok bool) {
 		key[attribute.name] = raw
 		parts = append(parts, part)
 	}
-	return itemID(strings.Join(parts, "\x00")), key, true
+	return itemID(strings.Join(parts, idSeparator)), key, true
 }
 
 // scalar returns the value if it is of the given kind, in the one form that

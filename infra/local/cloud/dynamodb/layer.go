@@ -3,9 +3,10 @@
 // live, continuous backups, deletion protection, and tags at creation. In
 // strict mode it also is as unkind as DynamoDB may be.
 //
-// Dynalite evaluates every expression. The layer keeps order: plain operations
-// pass together, a transaction passes alone, and a transaction that fails is
-// undone before anything else passes.
+// Dynalite evaluates every expression, and makes every operation on one item
+// atomic. The layer keeps order: a transaction has its items to itself, and what
+// reads more than the items it names takes turns with transactions. A transaction
+// that fails is undone before anything else sees what it did.
 package dynamodb
 
 import (
@@ -58,11 +59,8 @@ type Layer struct {
 	tables   tables
 	tokens   tokens
 	running  running
+	order    order
 	faults   faults
-
-	// passage is held for reading by plain operations, and for writing by what
-	// has to see and leave a state that nothing else changes.
-	passage sync.RWMutex
 
 	// control is held by whatever creates, changes or deletes a table.
 	control sync.Mutex
@@ -84,9 +82,9 @@ var operations = map[string]operation{
 	"PutItem":    (*Layer).write,
 	"UpdateItem": (*Layer).write,
 	"DeleteItem": (*Layer).write,
-	"GetItem":    (*Layer).read,
-	"Query":      (*Layer).read,
-	"Scan":       (*Layer).read,
+	"GetItem":    (*Layer).get,
+	"Query":      (*Layer).list,
+	"Scan":       (*Layer).list,
 
 	"BatchGetItem":   (*Layer).batchGet,
 	"BatchWriteItem": (*Layer).batchWrite,

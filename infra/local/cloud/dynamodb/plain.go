@@ -4,11 +4,37 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 )
 
-// read is GetItem, Query and Scan.
-func (l *Layer) read(ctx context.Context, name string, body []byte) (*reply, error) {
+// get is GetItem.
+func (l *Layer) get(ctx context.Context, name string, body []byte) (*reply, error) {
+	var in struct {
+		TableName string
+		Key       item
+	}
+	if decode(body, &in) != nil {
+		return l.upstream.send(ctx, name, body)
+	}
+	t, err := l.tables.usable(in.TableName)
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		return l.upstream.send(ctx, name, body)
+	}
+	id, _, ok := t.id(in.Key)
+	if !ok {
+		return l.upstream.send(ctx, name, body)
+	}
+	defer l.order.items(looking, id)()
+	return l.upstream.send(ctx, name, body)
+}
+
+// list is Query and Scan.
+func (l *Layer) list(ctx context.Context, name string, body []byte) (*reply, error) {
 	var in struct{ TableName, IndexName string }
 	if decode(body, &in) != nil {
 		return l.upstream.send(ctx, name, body)
@@ -17,8 +43,7 @@ func (l *Layer) read(ctx context.Context, name string, body []byte) (*reply, err
 	if err != nil {
 		return nil, err
 	}
-	l.passage.RLock()
-	defer l.passage.RUnlock()
+	defer l.order.list(in.TableName)()
 	if t != nil && t.replica != nil && t.globals[in.IndexName] {
 		return t.replica.query(ctx, name, body)
 	}
@@ -35,8 +60,7 @@ func (l *Layer) batchGet(ctx context.Context, name string, body []byte) (*reply,
 			}
 		}
 	}
-	l.passage.RLock()
-	defer l.passage.RUnlock()
+	defer l.order.list(slices.Collect(maps.Keys(in.RequestItems))...)()
 	return l.upstream.send(ctx, name, body)
 }
 
@@ -80,9 +104,9 @@ func (l *Layer) write(ctx context.Context, name string, body []byte) (*reply, er
 			return nil, errConflict()
 		}
 	}
-	answer, err := l.writeTogether(ctx, name, body)
+	answer, err := l.writeTogether(ctx, name, body, id)
 	if err == nil && answer.failed(conditionFailed) && in.ReturnValuesOnConditionCheckFailure == "ALL_OLD" {
-		answer, err = l.writeAlone(ctx, name, body, in.TableName, key)
+		answer, err = l.writeAlone(ctx, name, body, id, in.TableName, key)
 	}
 	if mayHaveWritten(answer, err) {
 		t.replica.touch(id, key)
@@ -99,31 +123,29 @@ func mayHaveWritten(answer *reply, err error) bool {
 	return answer.status != http.StatusBadRequest
 }
 
-// writeTogether writes at the same time as others.
-func (l *Layer) writeTogether(ctx context.Context, name string, body []byte) (*reply, error) {
-	l.passage.RLock()
-	defer l.passage.RUnlock()
+// writeTogether writes items at the same time as others do.
+func (l *Layer) writeTogether(ctx context.Context, name string, body []byte, ids ...itemID) (*reply, error) {
+	defer l.order.items(changing, ids...)()
 	return l.upstream.send(ctx, name, body)
 }
 
-// writeAlone writes while nothing else passes. If the condition is not met, the
-// failure holds the item that it was not met by.
-func (l *Layer) writeAlone(ctx context.Context, name string, body []byte, table string, key item) (*reply, error) {
-	l.passage.Lock()
-	defer l.passage.Unlock()
+// writeAlone writes an item while nothing else does. If the condition is not
+// met, the failure holds the item that it was not met by.
+func (l *Layer) writeAlone(ctx context.Context, name string, body []byte, id itemID, table string, key item) (*reply, error) {
+	defer l.order.items(alone, id)()
 	answer, err := l.upstream.send(ctx, name, body)
 	if err != nil || !answer.failed(conditionFailed) {
 		return answer, err
 	}
 	e := answer.apiError()
-	if e.Item, err = l.get(ctx, table, key); err != nil {
+	if e.Item, err = l.item(ctx, table, key); err != nil {
 		return nil, err
 	}
 	return nil, e
 }
 
-// get returns an item, or nil if there is none.
-func (l *Layer) get(ctx context.Context, table string, key item) (item, error) {
+// item returns an item, or nil if there is none.
+func (l *Layer) item(ctx context.Context, table string, key item) (item, error) {
 	var out struct{ Item item }
 	in := map[string]any{"TableName": table, "Key": key, "ConsistentRead": true}
 	err := l.upstream.call(ctx, "GetItem", in, &out)
@@ -181,19 +203,19 @@ func (l *Layer) batchWrite(ctx context.Context, name string, body []byte) (*repl
 // writeBatch writes the items of a batch. In strict mode it leaves out those
 // that a transaction is busy with.
 func (l *Layer) writeBatch(ctx context.Context, body []byte, in batchRequest, items []touched) (*reply, error) {
-	if !l.options.Strict {
-		return l.writeTogether(ctx, "BatchWriteItem", body)
-	}
 	ids := make([]itemID, len(items))
 	for i := range items {
 		ids[i] = items[i].id
 	}
+	if !l.options.Strict {
+		return l.writeTogether(ctx, "BatchWriteItem", body, ids...)
+	}
 	inConflict, done := l.running.beginWrite(ids)
 	defer done()
 	if len(inConflict) > 0 {
-		return l.writeRest(ctx, body, in, inConflict)
+		return l.writeRest(ctx, body, in, ids, inConflict)
 	}
-	return l.writeTogether(ctx, "BatchWriteItem", body)
+	return l.writeTogether(ctx, "BatchWriteItem", body, ids...)
 }
 
 // touchedBy returns the items that a batch writes, as far as it is in order.
@@ -221,7 +243,7 @@ func (l *Layer) touchedBy(in batchRequest) ([]touched, error) {
 
 // writeRest writes those items of a batch that no transaction is busy with, and
 // answers that the others are left.
-func (l *Layer) writeRest(ctx context.Context, body []byte, in batchRequest, inConflict map[itemID]bool) (*reply, error) {
+func (l *Layer) writeRest(ctx context.Context, body []byte, in batchRequest, ids []itemID, inConflict map[itemID]bool) (*reply, error) {
 	rest, left := batchRequest{map[string][]batchAction{}}, batchRequest{map[string][]batchAction{}}
 	for name, actions := range in.RequestItems {
 		t, _ := l.tables.get(name)
@@ -235,7 +257,8 @@ func (l *Layer) writeRest(ctx context.Context, body []byte, in batchRequest, inC
 	}
 	out := map[string]json.RawMessage{}
 	if len(rest.RequestItems) > 0 {
-		answer, err := l.writePart(ctx, body, rest)
+		free := slices.DeleteFunc(slices.Clone(ids), func(id itemID) bool { return inConflict[id] })
+		answer, err := l.writePart(ctx, body, rest, free)
 		if err != nil || !answer.ok() {
 			return answer, err
 		}
@@ -250,8 +273,8 @@ func (l *Layer) writeRest(ctx context.Context, body []byte, in batchRequest, inC
 	return success(out)
 }
 
-// writePart sends the batch in body with other items.
-func (l *Layer) writePart(ctx context.Context, body []byte, part batchRequest) (*reply, error) {
+// writePart sends the batch in body with other items, which have the ids.
+func (l *Layer) writePart(ctx context.Context, body []byte, part batchRequest, ids []itemID) (*reply, error) {
 	var request map[string]json.RawMessage
 	if err := decode(body, &request); err != nil {
 		return nil, err
@@ -263,5 +286,5 @@ func (l *Layer) writePart(ctx context.Context, body []byte, part batchRequest) (
 	if body, err = encode(request); err != nil {
 		return nil, err
 	}
-	return l.writeTogether(ctx, "BatchWriteItem", body)
+	return l.writeTogether(ctx, "BatchWriteItem", body, ids...)
 }

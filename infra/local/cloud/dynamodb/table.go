@@ -373,7 +373,8 @@ func (l *Layer) current(ctx context.Context, t *table, status string) (*reply, e
 	return success(map[string]json.RawMessage{"TableDescription": description})
 }
 
-// deleteTable is DeleteTable. Nothing else passes while the items are deleted.
+// deleteTable is DeleteTable. No operation on the table passes while its items
+// are deleted.
 func (l *Layer) deleteTable(ctx context.Context, name string, body []byte) (*reply, error) {
 	var in tableRequest
 	if decode(body, &in) != nil {
@@ -392,8 +393,7 @@ func (l *Layer) deleteTable(ctx context.Context, name string, body []byte) (*rep
 	case t.protected:
 		return nil, failure(validation, "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.")
 	}
-	l.passage.Lock()
-	defer l.passage.Unlock()
+	defer l.order.table(t.name)()
 	answer, err := l.current(ctx, t, "DELETING")
 	if err != nil || !answer.ok() {
 		return answer, err

@@ -109,10 +109,9 @@ func (l *Layer) transact(ctx context.Context, steps []*step, capacity string) (*
 	return success(transactReply{ConsumedCapacity: consumed(steps, capacity, true)})
 }
 
-// applyAll applies all steps or none, while nothing else passes.
+// applyAll applies all steps or none. Nothing else sees less than all of it.
 func (l *Layer) applyAll(ctx context.Context, steps []*step) error {
-	l.passage.Lock()
-	defer l.passage.Unlock()
+	defer l.order.transaction(ids(steps))()
 	err := each(steps, func(s *step) error { return l.apply(ctx, s) })
 	if err == nil {
 		err = outcome(steps)
@@ -130,7 +129,7 @@ func (l *Layer) applyAll(ctx context.Context, steps []*step) error {
 func (l *Layer) apply(ctx context.Context, s *step) error {
 	request, name := s.action, s.kind+"Item"
 	if s.kind == "ConditionCheck" {
-		before, err := l.get(ctx, s.TableName, s.key)
+		before, err := l.item(ctx, s.TableName, s.key)
 		if why, ok := errors.AsType[*apiError](err); ok {
 			s.failure = why
 			return nil
@@ -173,7 +172,7 @@ func (l *Layer) apply(ctx context.Context, s *step) error {
 // if that is wanted.
 func (l *Layer) fail(ctx context.Context, s *step, why *apiError) error {
 	if why.code() == conditionFailed && s.ReturnValuesOnConditionCheckFailure == "ALL_OLD" {
-		before, err := l.get(ctx, s.TableName, s.key)
+		before, err := l.item(ctx, s.TableName, s.key)
 		if err != nil {
 			return err
 		}
@@ -310,8 +309,7 @@ func (l *Layer) transactGet(ctx context.Context, _ string, body []byte) (*reply,
 
 // readAll reads the items of all steps as they are at one moment.
 func (l *Layer) readAll(ctx context.Context, steps []*step) error {
-	l.passage.Lock()
-	defer l.passage.Unlock()
+	defer l.order.items(watching, ids(steps)...)()
 	err := each(steps, func(s *step) error {
 		request := s.action
 		request.ConsistentRead = true
