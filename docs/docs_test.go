@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -64,13 +65,51 @@ func TestOperationsTellsOfEachAlarm(t *testing.T) {
 	}
 }
 
-// TestLinksLeadToFiles looks for the files of the repository that documents link to.
+// TestLinksLeadToFiles looks for the files of the repository that documents link to,
+// and for the headings in them.
 func TestLinksLeadToFiles(t *testing.T) {
-	for _, name := range []string{"security.md", "operations.md"} {
-		for _, link := range found(t, name, `\]\(([^)#:]+)[^)]*\)`) {
-			if _, err := os.Stat(filepath.FromSlash(link)); err != nil {
-				t.Errorf("docs/%s: %v", name, err)
+	links := 0
+	for _, pattern := range []string{"../*.md", "*.md", "*/*.md"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, names, err)
+		}
+		for _, name := range names {
+			for _, match := range link.FindAllStringSubmatch(span.ReplaceAllString(block.ReplaceAllString(read(t, name), ""), ""), -1) {
+				links++
+				file, heading, _ := strings.Cut(match[1], "#")
+				target := name
+				if file != "" {
+					target = filepath.Join(filepath.Dir(name), filepath.FromSlash(file))
+				}
+				if _, err := os.Stat(target); err != nil {
+					t.Errorf("%s: %v", name, err)
+				} else if heading != "" && !slices.Contains(anchors(t, target), heading) {
+					t.Errorf("%s: %s has no heading #%s", name, target, heading)
+				}
 			}
 		}
 	}
+	if links == 0 {
+		t.Error("there are no links")
+	}
+}
+
+var (
+	block   = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+	span    = regexp.MustCompile("`[^`]*`")
+	link    = regexp.MustCompile(`\]\(([^):]+)\)`) // none with a scheme
+	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	mark    = regexp.MustCompile(`[^\pL\pN _-]`)
+)
+
+// anchors returns those of the headings of a document, as GitHub makes them.
+func anchors(t *testing.T, name string) []string {
+	t.Helper()
+	var all []string
+	for _, match := range heading.FindAllStringSubmatch(block.ReplaceAllString(read(t, name), ""), -1) {
+		words := mark.ReplaceAllString(strings.ToLower(match[1]), "")
+		all = append(all, strings.ReplaceAll(words, " ", "-"))
+	}
+	return all
 }
