@@ -82,7 +82,7 @@ sam-local-build: container-engine $(SAM_TOOL)/stamp
 
 .PHONY: container-engine
 container-engine:
-	@docker network inspect bridge > /dev/null 2>&1 || { echo "There is no container engine: start Docker, or do without containers by make local." >&2; exit 1; }
+	@docker network inspect bridge > /dev/null 2>&1 || { cat infra/local/sam/no-engine.txt >&2; exit 1; }
 
 # What the containers are made of, where the image of Lambda's base cannot be fetched:
 # busybox is enough for executables that are linked statically.

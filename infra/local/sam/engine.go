@@ -2,6 +2,7 @@ package sam
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"net"
@@ -10,8 +11,13 @@ import (
 	"strings"
 )
 
+// noEngine is what the Makefile says too, before it builds anything.
+//
+//go:embed no-engine.txt
+var noEngine string
+
 // ErrNoEngine is the failure where there is nothing to run containers.
-var ErrNoEngine = errors.New("there is no container engine: start Docker, or do without containers by make local")
+var ErrNoEngine = errors.New(strings.TrimSpace(noEngine))
 
 // An Engine is a container engine that answers.
 type Engine struct {
