@@ -136,15 +136,14 @@ check: $(LINT)/stamp $(SAM_TOOL)/stamp
 	go test ./internal/arch # which package may import which, and what no function may link
 	for f in infra/workflows/*.asl.json; do node $(LINT)/node_modules/asl-validator/dist/bin/asl-validator.js --json-path "$$f" || exit 1; done
 
-# SAM builds each function in place, with the flags from the environment. The
-# architecture is the one that samconfig.toml says for the stage, or the default.
+# SAM builds each function in place, with the flags from the environment, for the
+# stage's Architecture.
 STAGE ?= dev
-ARCHITECTURE ?= arm64
 
 .PHONY: package
 package: $(SAM_TOOL)/stamp
 	$(FLAGS) $(SAM) build --config-env $(STAGE)
-	@go run ./infra/artefacts .aws-sam/build $(ARCHITECTURE)
+	@go run ./infra/artefacts .aws-sam/build samconfig.toml $(STAGE)
 
 .PHONY: deploy
 deploy: check package

@@ -1,5 +1,5 @@
 // Command artefacts looks at what sam build has made: that each function of the
-// template is there, as an executable that Lambda can run.
+// template is there, as an executable that Lambda can run where the stage has it run.
 package main
 
 import (
@@ -11,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
+	"github.com/BurntSushi/toml"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -22,11 +24,11 @@ const maxBytes = 250 << 20
 var machines = map[string]elf.Machine{"arm64": elf.EM_AARCH64, "x86_64": elf.EM_X86_64}
 
 func main() {
-	if len(os.Args) != 3 || machines[os.Args[2]] == elf.EM_NONE {
-		fmt.Fprintln(os.Stderr, "Usage: artefacts <folder that sam build has made> arm64|x86_64")
+	if len(os.Args) != 4 {
+		fmt.Fprintln(os.Stderr, "Usage: artefacts <folder that sam build has made> <samconfig.toml> <stage>")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2], os.Stdout); err != nil {
+	if err := run(os.Args[1], os.Args[2], os.Args[3], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "artefacts:", err)
 		os.Exit(1)
 	}
@@ -39,15 +41,23 @@ type function struct {
 }
 
 // run tells out about the functions in dir, or fails with all that is wrong.
-func run(dir, architecture string, out io.Writer) error {
-	paths, err := executables(dir)
+func run(dir, config, stage string, out io.Writer) error {
+	built, err := read(dir)
 	if err != nil {
 		return err
+	}
+	architecture, err := declared(config, stage)
+	if err != nil {
+		return err
+	}
+	architecture = cmp.Or(architecture, built.Parameters.Architecture.Default)
+	if machines[architecture] == elf.EM_NONE {
+		return fmt.Errorf("the architecture of the stage %s is %q", stage, architecture)
 	}
 	var functions []function
 	var errs []error
 	var total int64
-	for name, path := range paths {
+	for name, path := range built.executables(dir) {
 		bytes, err := inspect(path, machines[architecture])
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
@@ -70,31 +80,73 @@ func run(dir, architecture string, out io.Writer) error {
 
 func mb(bytes int64) float64 { return float64(bytes) / 1e6 }
 
-// executables returns where the template in dir has the executable of each
-// function.
-func executables(dir string) (map[string]string, error) {
+// declared returns the Architecture that sam deploy gives the template for a stage, or
+// "": what is the command's own goes before what is global.
+func declared(config, stage string) (string, error) {
+	type section struct {
+		Parameters struct {
+			Overrides []string `toml:"parameter_overrides"`
+		} `toml:"parameters"`
+	}
+	var sections map[string]toml.Primitive // the stages, and the version of the form
+	meta, err := toml.DecodeFile(config, &sections)
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", config, err)
+	}
+	if !meta.IsDefined(stage) {
+		return "", fmt.Errorf("%s has no stage %s", config, stage)
+	}
+	var found struct{ Deploy, Global section }
+	if err := meta.PrimitiveDecode(sections[stage], &found); err != nil {
+		return "", fmt.Errorf("read the stage %s of %s: %w", stage, config, err)
+	}
+	overrides := found.Deploy.Parameters.Overrides
+	if overrides == nil {
+		overrides = found.Global.Parameters.Overrides
+	}
+	for _, o := range overrides {
+		if architecture, ok := strings.CutPrefix(o, "Architecture="); ok {
+			return architecture, nil
+		}
+	}
+	return "", nil
+}
+
+// A template is the part that matters here of one that sam build has made.
+type template struct {
+	Parameters struct {
+		Architecture struct {
+			Default string `yaml:"Default"`
+		} `yaml:"Architecture"`
+	} `yaml:"Parameters"`
+	Resources map[string]struct {
+		Type       string `yaml:"Type"`
+		Properties struct {
+			CodeURI string `yaml:"CodeUri"`
+		} `yaml:"Properties"`
+	} `yaml:"Resources"`
+}
+
+// read returns the template in dir.
+func read(dir string) (template, error) {
+	var t template
 	text, err := os.ReadFile(filepath.Join(dir, "template.yaml")) //nolint:gosec // the folder is the caller's choice
 	if err != nil {
-		return nil, err
+		return t, err
 	}
-	var template struct {
-		Resources map[string]struct {
-			Type       string `yaml:"Type"`
-			Properties struct {
-				CodeURI string `yaml:"CodeUri"`
-			} `yaml:"Properties"`
-		} `yaml:"Resources"`
-	}
-	if err := yaml.Unmarshal(text, &template); err != nil {
-		return nil, err
-	}
+	return t, yaml.Unmarshal(text, &t)
+}
+
+// executables returns where the template, which is in dir, has the executable of each
+// function.
+func (t template) executables(dir string) map[string]string {
 	paths := map[string]string{}
-	for name, r := range template.Resources {
+	for name, r := range t.Resources {
 		if r.Type == "AWS::Serverless::Function" {
 			paths[name] = filepath.Join(dir, r.Properties.CodeURI, "bootstrap")
 		}
 	}
-	return paths, nil
+	return paths
 }
 
 // inspect returns the size of an executable that the runtime provided.al2023 can

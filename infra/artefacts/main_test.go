@@ -10,11 +10,38 @@ import (
 )
 
 const templateText = `
+Parameters: { Architecture: { Type: String, Default: arm64 } }
 Globals: { Function: { Runtime: provided.al2023 } }
 Resources:
   Table: { Type: AWS::DynamoDB::Table, Properties: { CodeUri: nowhere } }
   ThingGet: { Type: AWS::Serverless::Function, Properties: { CodeUri: ThingGet, Timeout: !Ref Timeout } }
 `
+
+const config = `
+version = 0.1
+[plain.deploy.parameters]
+stack_name = "plain"
+[arm.global.parameters]
+parameter_overrides = ["Production=false", "Architecture=arm64"]
+[x86.global.parameters]
+parameter_overrides = ["Architecture=x86_64"]
+[own.global.parameters]
+parameter_overrides = ["Architecture=arm64"]
+[own.deploy.parameters]
+parameter_overrides = ["Architecture=x86_64"]
+[other.global.parameters]
+parameter_overrides = ["Architecture=mips"]
+`
+
+// configured returns a samconfig.toml.
+func configured(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "samconfig.toml")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
 
 // built returns a folder as sam build makes it, of one function for an
 // architecture.
@@ -36,17 +63,35 @@ func built(t *testing.T, goarch string, flags ...string) string {
 }
 
 func TestGood(t *testing.T) {
-	var out bytes.Buffer
-	if err := run(built(t, "arm64"), "arm64", &out); err != nil {
-		t.Fatal(err)
+	for stage, goarch := range map[string]string{"plain": "arm64", "arm": "arm64", "x86": "amd64", "own": "amd64"} {
+		var out bytes.Buffer
+		if err := run(built(t, goarch), configured(t), stage, &out); err != nil {
+			t.Errorf("%s: %v", stage, err)
+			continue
+		}
+		want := map[string]string{"arm64": "1 functions for arm64, from 1.", "amd64": "1 functions for x86_64, from 1."}[goarch]
+		if got := out.String(); !strings.HasPrefix(got, want) || !strings.Contains(got, "MB (ThingGet)") {
+			t.Errorf("%s: got %q", stage, got)
+		}
 	}
-	if got := out.String(); !strings.HasPrefix(got, "1 functions for arm64, from 1.") || !strings.Contains(got, "MB (ThingGet)") {
-		t.Errorf("got %q", got)
+}
+
+// TestAnotherArchitecture builds for what a stage does not run on.
+func TestAnotherArchitecture(t *testing.T) {
+	for stage, want := range map[string]string{
+		"x86":     "ThingGet: it is for EM_AARCH64",
+		"own":     "ThingGet: it is for EM_AARCH64",
+		"other":   `the architecture of the stage other is "mips"`,
+		"nowhere": "has no stage nowhere",
+	} {
+		if err := run(built(t, "arm64"), configured(t), stage, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", stage, err, want)
+		}
 	}
 }
 
 func TestLibraries(t *testing.T) {
-	err := run(built(t, "arm64", "-buildmode=pie"), "arm64", nil)
+	err := run(built(t, "arm64", "-buildmode=pie"), configured(t), "plain", nil)
 	if want := "ThingGet: it needs libraries"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -61,8 +106,10 @@ func TestWrong(t *testing.T) {
 		"bad magic number": func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, bootstrap), []byte("#!/bin/sh\nexit 0 # no executable of ours\n"), 0o600)
 		},
-		"it has 262144001 bytes":           func(dir string) error { return os.Truncate(filepath.Join(dir, bootstrap), maxBytes+1) },
-		"the template has no functions":    func(dir string) error { return os.WriteFile(filepath.Join(dir, "template.yaml"), nil, 0o600) },
+		"it has 262144001 bytes": func(dir string) error { return os.Truncate(filepath.Join(dir, bootstrap), maxBytes+1) },
+		"the template has no functions": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "template.yaml"), []byte("Parameters: { Architecture: { Default: arm64 } }\n"), 0o600)
+		},
 		"template.yaml: no such file or d": func(dir string) error { return os.Remove(filepath.Join(dir, "template.yaml")) },
 	} {
 		t.Run(want, func(t *testing.T) {
@@ -70,7 +117,7 @@ func TestWrong(t *testing.T) {
 			if err := spoil(dir); err != nil {
 				t.Fatal(err)
 			}
-			if err := run(dir, "arm64", nil); err == nil || !strings.Contains(err.Error(), want) {
+			if err := run(dir, configured(t), "plain", nil); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v, want %s", err, want)
 			}
 		})

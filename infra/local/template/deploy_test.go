@@ -28,12 +28,15 @@ func stages(t *testing.T) map[string]map[string]string {
 	}
 	all := map[string]map[string]string{}
 	for stage := range config {
-		deploy, ok := under(config, stage, "deploy", "parameters").(map[string]any)
+		pairs, ok := under(config, stage, "global", "parameters", "parameter_overrides").([]any)
 		if !ok {
 			continue
 		}
+		if command := under(config, stage, "deploy", "parameters", "parameter_overrides"); command != nil {
+			t.Errorf("sam build does not see the parameters that %s has for deploy", stage)
+		}
 		all[stage] = map[string]string{}
-		for _, pair := range deploy["parameter_overrides"].([]any) {
+		for _, pair := range pairs {
 			name, v, _ := strings.Cut(pair.(string), "=")
 			all[stage][name] = v
 		}
