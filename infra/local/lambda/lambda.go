@@ -64,11 +64,16 @@ type Options struct {
 	AccountID      string            // 123456789012
 	Env            map[string]string // given to every function, AWS_ENDPOINT_URL for one
 	MaxPerFunction int               // processes of one function: 8
-	MaxProcesses   int               // processes in all: 48
 	IdleTimeout    time.Duration     // an idle process ends after it: 60 s
 	InitTimeout    time.Duration     // how long a process may take to ask for its first event: 10 s
 	AsyncRetries   []time.Duration   // the wait before each retry of an Event invocation: 1 min, 2 min
 	Log            *slog.Logger      // what nobody waits for, such as a failed Event invocation: slog.Default()
+
+	// MaxProcesses is how many processes there are in all: 96. That is half as
+	// many again as the 64 requests that make soak has waiting at once. Of fewer,
+	// few are free, and these seldom of the function that is asked for: functions
+	// push one another out, and to start costs more than to answer.
+	MaxProcesses int
 }
 
 // Stats count what became of a function.
@@ -115,7 +120,7 @@ func New(o Options) (*Runtime, error) {
 	o.Region = cmp.Or(o.Region, "us-east-1")
 	o.AccountID = cmp.Or(o.AccountID, "123456789012")
 	o.MaxPerFunction = cmp.Or(o.MaxPerFunction, 8)
-	o.MaxProcesses = cmp.Or(o.MaxProcesses, 48)
+	o.MaxProcesses = cmp.Or(o.MaxProcesses, 96)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, time.Minute)
 	o.InitTimeout = cmp.Or(o.InitTimeout, 10*time.Second)
 	o.Log = cmp.Or(o.Log, slog.Default())
