@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -88,9 +89,20 @@ func soak(ctx context.Context, s *set, o options, out io.Writer) error {
 	wrong := l.reconcile(ctx)
 
 	l.record.table(out)
-	growth := watch.table(out)
+	growth := watch.table(out, reached)
 	say(out, "\n%.1f requests a second were reached, of %.0f.", reached, o.rate)
-	return verdict(out, append(append(l.record.wrong(), wrong...), growth...))
+	return verdict(out, slices.Concat(l.record.wrong(), wrong, growth, slow(reached, o.rate)))
+}
+
+// slow returns what is wrong if the rate that was reached is not the one that was
+// asked for.
+func slow(reached, asked float64) []string {
+	const enough = 0.95
+	if reached >= enough*asked {
+		return nil
+	}
+	return []string{fmt.Sprintf("%.1f requests a second are less than %.0f %% of the %.0f that were asked for: "+
+		"the machine is too slow, or busy with something else, or what was changed is; -rate asks for fewer", reached, 100*enough, asked)}
 }
 
 // verdict tells of all that is wrong.

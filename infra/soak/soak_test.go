@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -40,35 +39,104 @@ func TestParsePS(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]int64{gateway: 2 << 20, functions: 2 << 20, database: 4 << 20, moto: 4 << 20}
-	if diff := cmp.Diff(want, got.bytes); diff != "" || got.processes != 2 {
-		t.Errorf("%d processes, memory (-want +got):\n%s", got.processes, diff)
+	if diff := cmp.Diff(want, got.bytes); diff != "" {
+		t.Errorf("memory (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[int]int64{11: 1 << 20, 12: 1 << 20}, got.processes); diff != "" {
+		t.Errorf("processes (-want +got):\n%s", diff)
 	}
 	if _, err := parsePS("PID PPID\n", 1); err == nil {
 		t.Error("a heading is taken for a process")
 	}
 }
 
+func TestSettle(t *testing.T) {
+	var w watch
+	start := time.Now()
+	for _, test := range []struct {
+		after     time.Duration
+		processes map[int]int64
+		want      []int64
+	}{
+		{0, map[int]int64{1: 10, 2: 20}, nil},
+		{settling - 1, map[int]int64{1: 11, 2: 20}, nil},
+		{settling, map[int]int64{1: 12, 3: 30}, []int64{12}},
+		{settling + sampling, map[int]int64{1: 12, 2: 21, 3: 30}, []int64{12}},
+		{2 * settling, map[int]int64{2: 22, 3: 31}, []int64{31}},
+	} {
+		s := sample{processes: test.processes}
+		w.settle(&s, start.Add(test.after))
+		if diff := cmp.Diff(test.want, s.settled); diff != "" {
+			t.Errorf("after %v (-want +got):\n%s", test.after, diff)
+		}
+	}
+}
+
+// TestGrown has 200 requests a second, at which a kilobyte a request is 11.7 MB a
+// minute, or 35.2 MB from the third minute to the sixth. The gateway leaks it beside
+// what it keeps.
 func TestGrown(t *testing.T) {
-	const mb = 1 << 20
-	minutes := func(part string, sizes ...int64) [][]sample {
+	const mb, rate = 1 << 20, 200
+	minutes := func(part string, sizes ...float64) [][]sample {
 		var all [][]sample
 		for _, size := range sizes {
-			all = append(all, []sample{{bytes: map[string]int64{part: size * mb}}})
+			all = append(all, []sample{{bytes: map[string]int64{part: int64(size * mb)}}})
+		}
+		return all
+	}
+	// functionsOf has 100 processes, one of which is settled if it has a size.
+	functionsOf := func(sizes ...float64) [][]sample {
+		var all [][]sample
+		for _, size := range sizes {
+			s := sample{processes: map[int]int64{}}
+			for pid := range 100 {
+				s.processes[pid] = mb
+			}
+			if size > 0 {
+				s.settled = []int64{int64(size * mb)}
+			}
+			all = append(all, []sample{s})
 		}
 		return all
 	}
 	for name, test := range map[string]struct {
 		minutes [][]sample
+		told    string
 		want    []string
 	}{
-		"flat":             {minutes(functions, 10, 300, 500, 510, 490, 520), nil},
-		"growing":          {minutes(functions, 10, 300, 500, 550, 600, 650), []string{"the memory of functions grew from 500.0 MB to 650.0 MB"}},
-		"small":            {minutes(gateway, 10, 10, 10, 20, 24, 28), nil},
-		"moto may":         {minutes(moto, 100, 200, 300, 400, 500, 600), nil},
-		"too short to say": {minutes(gateway, 1, 1, 1, 1, 900), nil},
+		"functions are flat": {functionsOf(0, 10, 20, 25, 15, 20.01), "one of 100 processes of functions went from 20.0 MB to 20.0 MB: 0.3 MB a minute, 29 bytes a request; allowed are 11.2 MB a minute", nil},
+		"functions shrink":   {functionsOf(0, 10, 20, 20, 20, 19), "from 20.0 MB to 19.0 MB: -33.3 MB a minute", nil},
+		"functions leak": {
+			functionsOf(0, 10, 20, 20, 20, 20.36), "",
+			[]string{"one of 100 processes of functions went from 20.0 MB to 20.4 MB: 12.0 MB a minute, 1049 bytes a request; allowed are 11.2 MB a minute"},
+		},
+		"functions do not stay": {functionsOf(0, 0, 0, 20, 20, 20), "No process of functions was there for long enough to say whether they grow.", nil},
+		"the gateway leaks": {
+			minutes(gateway, 1, 1, 50, 60, 70, 96), "",
+			[]string{"gateway went from 50.0 MB to 96.0 MB: 15.3 MB a minute, 1340 bytes a request; allowed are 14.1 MB a minute"},
+		},
+		"the gateway keeps what it may": {minutes(gateway, 1, 1, 50, 90, 70, 70), "gateway went from 50.0 MB to 70.0 MB: 6.7 MB a minute, 583 bytes a request; allowed are 14.1 MB a minute", nil},
+		"a kilobyte of ten minutes": {minutes(database, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100+7*(11.8+5.7)), "", []string{
+			"local DynamoDB went from 100.0 MB to 222.5 MB: 17.5 MB a minute, 1529 bytes a request; allowed are 14.0 MB a minute",
+		}},
+		"moto may":         {minutes(moto, 100, 200, 300, 400, 500, 600), "moto went from 300.0 MB to 600.0 MB: 100.0 MB a minute, 8738 bytes a request\n", nil},
+		"too short to say": {minutes(gateway, 1, 1, 1, 1, 900), "it takes 6 minutes", nil},
 	} {
-		if diff := cmp.Diff(test.want, grown(&bytes.Buffer{}, test.minutes)); diff != "" {
+		var out strings.Builder
+		if diff := cmp.Diff(test.want, grown(&out, test.minutes, rate)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if !strings.Contains(out.String(), test.told) {
+			t.Errorf("%s: got %q, want it to tell %q", name, out.String(), test.told)
+		}
+	}
+}
+
+func TestSlow(t *testing.T) {
+	for reached, want := range map[float64]int{200: 0, 190: 0, 189.9: 1, 10: 1} {
+		got := slow(reached, 200)
+		if len(got) != want || want == 1 && !strings.Contains(got[0], "-rate") {
+			t.Errorf("%.1f of 200: got %q", reached, got)
 		}
 	}
 }
