@@ -88,7 +88,7 @@ func (r *replica) close() {
 func (r *replica) follow() {
 	for {
 		time.Sleep(followPause)
-		leave := r.layer.order.list(r.source.name)
+		leave := r.layer.order.content(r.source.name)
 		err := r.settle(context.Background())
 		leave()
 		if r.rest(err) {
@@ -105,7 +105,8 @@ func (r *replica) rest(err error) bool {
 	return !r.awake
 }
 
-// settle copies all that is due. The caller has entered the order's list.
+// settle copies all that is due. The caller has entered the content
+// of the table.
 func (r *replica) settle(ctx context.Context) error {
 	r.following.Lock()
 	defer r.following.Unlock()

@@ -11,64 +11,81 @@ import (
 //
 //   - An operation on items enters them, and a transaction that writes has its
 //     items alone until it is applied or undone.
-//   - What reads more than it names enters the whole, which it watches; and a
-//     transaction that writes enters the whole too, which it changes.
-//   - Whatever passes enters the tables it is about; one that is deleted is
+//   - What reads more than it names watches a partition, or all that is in a
+//     table; a transaction that writes changes those of its items.
+//   - Whatever passes is in the tables it is about; one that is deleted is
 //     entered alone.
 //
-// Nobody waits for ever: everything is entered in one order, tables and items
-// sorted, then the whole; and who is inside the whole waits for dynalite only.
+// Nobody waits for ever, as everybody enters in one order: tables, items, and
+// what is watched or changed last, so that nobody holds that up while waiting
+// for an item.
 type order struct {
 	mu     sync.Mutex
 	places map[string]*place // those that somebody is in, or waits for
-
-	whole gate
 }
 
-// A place is a table or an item, by its name.
+// A place is what can be entered, by its name: its kind and what it is.
 type place struct {
 	gate
 	users int // who is in it, or waits for it; guarded by order.mu
 }
 
-// items enters the items, and their tables.
+// The kinds of places, in the order in which they are entered.
+const (
+	tableOf     = "1"
+	itemOf      = "2"
+	contentOf   = "3" // a table's
+	partitionOf = "4" // a partition
+)
+
+// table returns the name of the item's table.
+func (id itemID) table() string {
+	table, _, _ := strings.Cut(string(id), idSeparator)
+	return table
+}
+
+// partition returns what tells the item's partition from others. A key with a
+// separator in it shares that of another, which does no harm.
+func (id itemID) partition() string {
+	parts := strings.SplitN(string(id), idSeparator, 3)
+	return strings.Join(parts[:2], idSeparator)
+}
+
+// items enters items.
 func (o *order) items(how passage, ids ...itemID) (leave func()) {
 	entries := map[string]passage{}
 	for _, id := range ids {
-		table, _, _ := strings.Cut(string(id), idSeparator)
-		entries[table], entries[string(id)] = looking, how
+		entries[tableOf+id.table()] = looking
+		entries[itemOf+string(id)] = how
 	}
 	return o.enter(entries)
 }
 
-// transaction enters the items of a transaction that writes, and the whole.
+// transaction enters the items of a transaction that writes, and where they are.
 func (o *order) transaction(ids []itemID) (leave func()) {
-	leaveItems := o.items(alone, ids...)
-	o.whole.enter(changing)
-	return func() {
-		o.whole.leave(changing)
-		leaveItems()
-	}
-}
-
-// list enters the whole for an operation that reads from the tables whatever
-// there is.
-func (o *order) list(tables ...string) (leave func()) {
 	entries := map[string]passage{}
-	for _, table := range tables {
-		entries[table] = looking
+	for _, id := range ids {
+		entries[tableOf+id.table()] = looking
+		entries[itemOf+string(id)] = alone
+		entries[contentOf+id.table()] = changing
+		entries[partitionOf+id.partition()] = changing
 	}
-	leaveTables := o.enter(entries)
-	o.whole.enter(watching)
-	return func() {
-		o.whole.leave(watching)
-		leaveTables()
-	}
+	return o.enter(entries)
 }
 
-// table enters a table that is deleted.
+// partition enters the partition of an item to read from it whatever there is.
+func (o *order) partition(id itemID) (leave func()) {
+	return o.enter(map[string]passage{tableOf + id.table(): looking, partitionOf + id.partition(): watching})
+}
+
+// content enters a table to read from it whatever there is.
+func (o *order) content(table string) (leave func()) {
+	return o.enter(map[string]passage{tableOf + table: looking, contentOf + table: watching})
+}
+
+// table enters a table to delete it.
 func (o *order) table(name string) (leave func()) {
-	return o.enter(map[string]passage{name: alone})
+	return o.enter(map[string]passage{tableOf + name: alone})
 }
 
 // enter enters places one after the other.
@@ -84,7 +101,7 @@ func (o *order) enter(entries map[string]passage) (leave func()) {
 		entered[i].enter(entries[name])
 	}
 	return func() {
-		for i, name := range names {
+		for i, name := range slices.Backward(names) {
 			entered[i].leave(entries[name])
 			o.disuse(name)
 		}

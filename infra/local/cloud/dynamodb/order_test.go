@@ -126,89 +126,103 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// TestOrder has operations on the tables t and u, with the items ta, tb and ua.
-// The names say the operation and what it is about.
+// TestOrder has operations on the tables t and u. Their names say the operation
+// and what it is about: a table, its partition a, the item 1 of that.
 func TestOrder(t *testing.T) {
-	item := func(s string) itemID { return itemID(s[:1] + idSeparator + s[1:]) }
 	for name, s := range map[string]script{
 		"a transaction has its items alone": {
-			{"+write-ta-tb", "write-ta-tb"},
-			{"+read-ta", "write-ta-tb"},
-			{"+put-tb", "write-ta-tb"},
-			{"+read-ua", "read-ua write-ta-tb"},
-			{"-write-ta-tb", "put-tb read-ta read-ua"},
+			{"+write-ta1-tb1", "write-ta1-tb1"},
+			{"+read-ta1", "write-ta1-tb1"},
+			{"+put-tb1", "write-ta1-tb1"},
+			{"+read-ta2", "read-ta2 write-ta1-tb1"},
+			{"+read-ua1", "read-ta2 read-ua1 write-ta1-tb1"},
+			{"-write-ta1-tb1", "put-tb1 read-ta1 read-ta2 read-ua1"},
 		},
 		"a transaction waits for its items": {
-			{"+put-tb", "put-tb"}, {"+write-ta-tb", "put-tb"}, {"+write-ua", "put-tb write-ua"}, {"-put-tb", "write-ta-tb write-ua"},
+			{"+put-tb1", "put-tb1"}, {"+write-ta1-tb1", "put-tb1"}, {"+write-tb2", "put-tb1 write-tb2"}, {"-put-tb1", "write-ta1-tb1 write-tb2"},
 		},
-		"one that waits for its items does not hold up lists": {
-			{"+put-tb", "put-tb"}, {"+write-ta-tb", "put-tb"}, {"+list-t", "list-t put-tb"}, {"-put-tb", "list-t"}, {"-list-t", "write-ta-tb"},
+		"one that waits for its items does not hold up who watches": {
+			{"+put-tb1", "put-tb1"},
+			{"+write-ta1-tb1", "put-tb1"},
+			{"+scan-t", "put-tb1 scan-t"},
+			{"+query-ta", "put-tb1 query-ta scan-t"},
+			{"-put-tb1", "query-ta scan-t"},
+			{"-scan-t", "query-ta"},
+			{"-query-ta", "write-ta1-tb1"},
 		},
-		"transactions and lists take turns": {
-			{"+write-ta", "write-ta"},
-			{"+list-t", "write-ta"},
-			{"+write-tb", "write-ta"},
-			{"+list-u", "write-ta"},
-			{"-write-ta", "list-t list-u"},
-			{"-list-t", "list-u"},
-			{"-list-u", "write-tb"},
+		"transactions take turns with who watches their table": {
+			{"+write-ta1", "write-ta1"},
+			{"+scan-t", "write-ta1"},
+			{"+write-tb1", "write-ta1"},
+			{"+scan-u", "scan-u write-ta1"},
+			{"-write-ta1", "scan-t scan-u"},
+			{"-scan-t", "scan-u write-tb1"},
 		},
-		"lists beside plain operations": {
-			{"+list-t", "list-t"}, {"+put-ta", "list-t put-ta"}, {"+read-ta", "list-t put-ta read-ta"}, {"+list-u", "list-t list-u put-ta read-ta"},
+		"transactions take turns with who watches their partition": {
+			{"+write-ta1-tb1", "write-ta1-tb1"},
+			{"+query-ta", "write-ta1-tb1"},
+			{"+write-ta2", "write-ta1-tb1"},
+			{"+query-tc", "query-tc write-ta1-tb1"},
+			{"-write-ta1-tb1", "query-ta query-tc"},
+			{"+write-tb1", "query-ta query-tc write-tb1"},
+			{"-query-ta", "query-tc write-ta2 write-tb1"},
+		},
+		"who watches beside plain operations": {
+			{"+scan-t", "scan-t"}, {"+put-ta1", "put-ta1 scan-t"}, {"+query-ta", "put-ta1 query-ta scan-t"}, {"+read-ta1", "put-ta1 query-ta read-ta1 scan-t"},
 		},
 		"items are read together at one moment": {
-			{"+get-ta-tb", "get-ta-tb"},
-			{"+put-ta", "get-ta-tb"},
-			{"+put-ua", "get-ta-tb put-ua"},
-			{"+write-tb", "get-ta-tb put-ua"},
-			{"-get-ta-tb", "put-ta put-ua write-tb"},
-			{"+get-ta-ua", "put-ta put-ua write-tb"},
-			{"-put-ta", "put-ua write-tb"},
-			{"-put-ua", "get-ta-ua write-tb"},
+			{"+get-ta1-tb1", "get-ta1-tb1"},
+			{"+put-ta1", "get-ta1-tb1"},
+			{"+put-ua1", "get-ta1-tb1 put-ua1"},
+			{"+write-tb1", "get-ta1-tb1 put-ua1"},
+			{"-get-ta1-tb1", "put-ta1 put-ua1 write-tb1"},
+			{"+get-ta1-ua1", "put-ta1 put-ua1 write-tb1"},
+			{"-put-ta1", "put-ua1 write-tb1"},
+			{"-put-ua1", "get-ta1-ua1 write-tb1"},
 		},
 		"a table is deleted alone": {
-			{"+put-ta", "put-ta"},
-			{"+list-t", "list-t put-ta"},
-			{"+drop-t", "list-t put-ta"},
-			{"+write-ua", "list-t put-ta"},
-			{"-list-t", "put-ta write-ua"},
-			{"-put-ta", "drop-t write-ua"},
-			{"+read-ua", "drop-t write-ua"},
-			{"+list-u", "drop-t write-ua"},
-			{"-write-ua", "drop-t list-u read-ua"},
-			{"+list-t", "drop-t list-u read-ua"},
-			{"-drop-t", "list-t list-u read-ua"},
+			{"+put-ta1", "put-ta1"},
+			{"+query-ta", "put-ta1 query-ta"},
+			{"+drop-t", "put-ta1 query-ta"},
+			{"+write-ua1", "put-ta1 query-ta write-ua1"},
+			{"-query-ta", "put-ta1 write-ua1"},
+			{"-put-ta1", "drop-t write-ua1"},
+			{"+read-ua2", "drop-t read-ua2 write-ua1"},
+			{"+scan-t", "drop-t read-ua2 write-ua1"},
+			{"+read-ta1", "drop-t read-ua2 write-ua1"},
+			{"-drop-t", "read-ta1 read-ua2 scan-t write-ua1"},
 		},
 		"what is named in another order": {
-			{"+write-tb-ua-ta", "write-tb-ua-ta"},
-			{"+write-ua-ta-tb", "write-tb-ua-ta"},
-			{"+write-ta-tb-ua", "write-tb-ua-ta"},
-			{"-write-tb-ua-ta", "write-ua-ta-tb"},
-			{"-write-ua-ta-tb", "write-ta-tb-ua"},
+			{"+write-tb1-ua1-ta1", "write-tb1-ua1-ta1"},
+			{"+write-ua1-ta1-tb1", "write-tb1-ua1-ta1"},
+			{"+write-ta1-tb1-ua1", "write-tb1-ua1-ta1"},
+			{"-write-tb1-ua1-ta1", "write-ua1-ta1-tb1"},
+			{"-write-ua1-ta1-tb1", "write-ta1-tb1-ua1"},
 		},
-		"nothing at all": {{"+put", "put"}, {"-put", ""}},
+		"a partition by itself is an item": {{"+write-ta", "write-ta"}, {"+read-ta", "write-ta"}, {"+query-ta", "write-ta"}, {"-write-ta", "query-ta read-ta"}},
+		"nothing at all":                   {{"+put", "put"}, {"-put", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var o order
 			s.play(t, func(name string) func() {
 				parts := strings.Split(name, "-")
-				var items []itemID
+				var ids []itemID
 				for _, part := range parts[1:] {
-					if len(part) > 1 {
-						items = append(items, item(part))
-					}
+					ids = append(ids, itemID(strings.Join(strings.Split(part, ""), idSeparator)))
 				}
 				switch parts[0] {
 				case "read":
-					return o.items(looking, items...)
+					return o.items(looking, ids...)
 				case "put":
-					return o.items(changing, items...)
+					return o.items(changing, ids...)
 				case "get":
-					return o.items(watching, items...)
+					return o.items(watching, ids...)
 				case "write":
-					return o.transaction(items)
-				case "list":
-					return o.list(parts[1])
+					return o.transaction(ids)
+				case "query":
+					return o.partition(ids[0])
+				case "scan":
+					return o.content(parts[1])
 				default:
 					return o.table(parts[1])
 				}
@@ -230,22 +244,20 @@ func TestOrderUnderLoad(t *testing.T) {
 	together(16, func(int) {
 		for range 500 {
 			i, j := rand.IntN(n), rand.IntN(n) //nolint:gosec // it is a test's choice
-			switch rand.IntN(4) {              //nolint:gosec // it is a test's choice
+			switch rand.IntN(5) {              //nolint:gosec // it is a test's choice
 			case 0:
 				leave := o.transaction([]itemID{ids[i], ids[j]})
 				amounts[i]++
 				amounts[j]--
 				leave()
 			case 1:
-				leave := o.list("table0", "table1")
-				sum := 0
-				for _, amount := range amounts {
-					sum += amount
-				}
+				leave := o.content("table0")
+				_ = amounts[0] + amounts[2] + amounts[4]
 				leave()
-				if sum != 0 {
-					t.Errorf("got a sum of %d, want 0", sum)
-				}
+			case 4:
+				leave := o.partition(ids[i])
+				_ = amounts[i]
+				leave()
 			case 2:
 				leave := o.items(looking, ids[i])
 				_ = amounts[i]
@@ -262,6 +274,29 @@ func TestOrderUnderLoad(t *testing.T) {
 	})
 	if len(o.places) > 0 {
 		t.Errorf("%d places are kept", len(o.places))
+	}
+}
+
+func TestPartitionOfAQuery(t *testing.T) {
+	table := &table{name: "t", keys: []keyAttribute{{"pk", "S"}, {"sk", "S"}}}
+	for request, want := range map[string]itemID{
+		`{"KeyConditionExpression": "pk = :a", "ExpressionAttributeValues": {":a": {"S": "x"}}}`:                                                                   "t\x00x",
+		`{"KeyConditionExpression": "(sk=:b) AND (pk=:a)", "ExpressionAttributeValues": {":a": {"S": "x"}, ":b": {"S": "y"}}}`:                                     "t\x00x",
+		`{"KeyConditionExpression": "#a = :b AND #b = :a", "ExpressionAttributeNames": {"#a": "sk", "#b": "pk"}, "ExpressionAttributeValues": {":a": {"S": "x"}}}`: "t\x00x",
+		`{"KeyConditionExpression": "pk = :a AND sk >= :b", "ExpressionAttributeValues": {":a": {"S": "x\u0000y"}, ":b": {"S": "y"}}}`:                             "t\x00x\x00y",
+		`{"KeyConditionExpression": "pk = :a", "IndexName": "i", "ExpressionAttributeValues": {":a": {"S": "x"}}}`:                                                 "",
+		`{"KeyConditionExpression": "pk = :a", "ExpressionAttributeValues": {":b": {"S": "x"}}}`:                                                                   "",
+		`{"KeyConditionExpression": "sk = :a", "ExpressionAttributeValues": {":a": {"S": "x"}}}`:                                                                   "",
+		`{"KeyConditions": {"pk": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "x"}]}}}`:                                                              "",
+		`{}`: "",
+	} {
+		var in listRequest
+		if err := decode([]byte(request), &in); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := in.partition(table); got != want || ok != (want != "") {
+			t.Errorf("%s: got %q, %t, want %q", request, got, ok, want)
+		}
 	}
 }
 

@@ -1,11 +1,12 @@
 package dynamodb
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 )
 
@@ -33,9 +34,17 @@ func (l *Layer) get(ctx context.Context, name string, body []byte) (*reply, erro
 	return l.upstream.send(ctx, name, body)
 }
 
+// A listRequest is a Query or a Scan.
+type listRequest struct {
+	TableName, IndexName      string
+	KeyConditionExpression    string
+	ExpressionAttributeNames  map[string]string
+	ExpressionAttributeValues item
+}
+
 // list is Query and Scan.
 func (l *Layer) list(ctx context.Context, name string, body []byte) (*reply, error) {
-	var in struct{ TableName, IndexName string }
+	var in listRequest
 	if decode(body, &in) != nil {
 		return l.upstream.send(ctx, name, body)
 	}
@@ -43,24 +52,64 @@ func (l *Layer) list(ctx context.Context, name string, body []byte) (*reply, err
 	if err != nil {
 		return nil, err
 	}
-	defer l.order.list(in.TableName)()
-	if t != nil && t.replica != nil && t.globals[in.IndexName] {
+	if t == nil {
+		return l.upstream.send(ctx, name, body)
+	}
+	if id, ok := in.partition(t); ok {
+		defer l.order.partition(id)()
+		return l.upstream.send(ctx, name, body)
+	}
+	defer l.order.content(t.name)()
+	if t.replica != nil && t.globals[in.IndexName] {
 		return t.replica.query(ctx, name, body)
 	}
 	return l.upstream.send(ctx, name, body)
 }
 
+// equality is what a key condition says of the partition, if it says so plainly.
+var equality = regexp.MustCompile(`(#?[A-Za-z0-9_]+)\s*=\s*(:[A-Za-z0-9_]+)`)
+
+// partition returns an identity with the one partition that is read, if that can
+// be told: not that of an index, and not by the conditions of old.
+func (r *listRequest) partition(t *table) (id itemID, ok bool) {
+	if r.IndexName != "" || len(t.keys) == 0 {
+		return "", false
+	}
+	hash := t.keys[0]
+	for _, m := range equality.FindAllStringSubmatch(r.KeyConditionExpression, -1) {
+		if cmp.Or(r.ExpressionAttributeNames[m[1]], m[1]) == hash.name {
+			only := table{name: t.name, keys: []keyAttribute{hash}}
+			id, _, ok = only.id(item{hash.name: r.ExpressionAttributeValues[m[2]]})
+			return id, ok
+		}
+	}
+	return "", false
+}
+
 // batchGet is BatchGetItem.
 func (l *Layer) batchGet(ctx context.Context, name string, body []byte) (*reply, error) {
-	var in struct{ RequestItems map[string]json.RawMessage }
-	if decode(body, &in) == nil {
-		for table := range in.RequestItems {
-			if _, err := l.tables.usable(table); err != nil {
-				return nil, err
+	var in struct {
+		RequestItems map[string]struct{ Keys []item }
+	}
+	if decode(body, &in) != nil {
+		return l.upstream.send(ctx, name, body)
+	}
+	var ids []itemID
+	for name, request := range in.RequestItems {
+		t, err := l.tables.usable(name)
+		if err != nil {
+			return nil, err
+		}
+		if t == nil {
+			continue
+		}
+		for _, key := range request.Keys {
+			if id, _, ok := t.id(key); ok {
+				ids = append(ids, id)
 			}
 		}
 	}
-	defer l.order.list(slices.Collect(maps.Keys(in.RequestItems))...)()
+	defer l.order.items(looking, ids...)()
 	return l.upstream.send(ctx, name, body)
 }
 
