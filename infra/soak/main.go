@@ -1,7 +1,8 @@
 // Command soak puts mixed load on the whole set for a while, and then holds what the
 // set has against what it was told: nothing may be lost, and nothing be there twice.
 // It starts the set itself, as make local does, and fails if an answer is not the one
-// that was due, if the books do not agree, or if memory grows.
+// that was due, if the books do not agree, if the load did not reach its rate, or if
+// memory grows.
 package main
 
 import (
