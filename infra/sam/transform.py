@@ -20,6 +20,13 @@ PACKAGED = {
     "TemplateURL": "https://s3.amazonaws.com/packaged/template",
 }
 
+# What SAM gives roles besides the template's policies. docs/security.md says why.
+GIVEN = (
+    "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole",
+    "arn:aws:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole",
+    "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess",
+)
+
 
 class NoPolicies:
     """The account's managed policies, which the template names none of."""
@@ -39,6 +46,10 @@ def main(path):
         transformed = transform(template, {}, NoPolicies())
     except InvalidDocumentException as e:
         sys.exit("\n".join(f"{path}: {cause.message}" for cause in e.causes))
+    for name, resource in transformed["Resources"].items():
+        for policy in resource["Properties"].get("ManagedPolicyArns", []):
+            if isinstance(policy, str) and policy not in GIVEN:
+                sys.exit(f"{path}: {name} gets {policy}, which docs/security.md does not tell of")
     json.dump(transformed, sys.stdout, indent=1)
 
 

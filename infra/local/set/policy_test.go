@@ -21,7 +21,7 @@ var usage iam.Usage
 // spared are the parts of policies that need not be needed by any test here, as
 // Unused calls them, each with the reason.
 var spared = map[string]string{
-	"Sweeper/4": "it lists secrets at a full hour only, which no test waits for; what it finds is removed by other statements, which tests need",
+	"Sweeper/LeftSecrets": "it lists secrets at a full hour only, which no test waits for; what it finds is removed by other statements, which tests need",
 }
 
 // removals is how many statements are tried to be done without.

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -9,7 +10,7 @@ import (
 
 // A Statement is a statement of the policies of a function or a state machine.
 type Statement struct {
-	ID    string // the logical ID of the resource, and which of its statements it is: TenantCreate/2
+	ID    string // the logical ID of the resource, and which of its statements it is, by its number or its Sid: TenantCreate/2
 	Line  int
 	Value map[string]any // evaluated; nil where there is no instance
 }
@@ -29,13 +30,13 @@ type branch struct {
 // Statements returns all statements of r, whether or not their conditions hold,
 // in the order of the file.
 func (t *Template) Statements(r *Resource) ([]Statement, error) {
-	nodes, err := policyStatements(r)
+	nodes, err := t.policyStatements(r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", t.Path, r.ID, err)
 	}
 	var all []Statement
 	for k, n := range nodes {
-		all = append(all, Statement{ID: statementID(r, k), Line: n.node.Line})
+		all = append(all, Statement{ID: statementID(r, k, n.node), Line: n.node.Line})
 	}
 	return all, nil
 }
@@ -43,7 +44,7 @@ func (t *Template) Statements(r *Resource) ([]Statement, error) {
 // Statements evaluates those statements of r whose conditions hold. The others
 // keep their numbers.
 func (i *Instance) Statements(r *Resource) ([]Statement, error) {
-	nodes, err := policyStatements(r)
+	nodes, err := i.template.policyStatements(r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", i.template.Path, r.ID, err)
 	}
@@ -64,12 +65,17 @@ func (i *Instance) Statements(r *Resource) ([]Statement, error) {
 		if !ok {
 			return nil, fmt.Errorf("%s: %s: %w", i.template.Path, r.ID, at(n.node, "a statement must be a mapping"))
 		}
-		all = append(all, Statement{ID: statementID(r, k), Line: n.node.Line, Value: statement})
+		all = append(all, Statement{ID: statementID(r, k, n.node), Line: n.node.Line, Value: statement})
 	}
 	return all, nil
 }
 
-func statementID(r *Resource, k int) string { return fmt.Sprintf("%s/%d", r.ID, k+1) }
+func statementID(r *Resource, k int, n *yaml.Node) string {
+	if sid := value(n, "Sid"); sid != nil {
+		return r.ID + "/" + sid.Value
+	}
+	return fmt.Sprintf("%s/%d", r.ID, k+1)
+}
 
 func (i *Instance) all(branches []branch) (bool, error) {
 	for _, b := range branches {
@@ -81,18 +87,19 @@ func (i *Instance) all(branches []branch) (bool, error) {
 	return true, nil
 }
 
-// policyStatements returns the statements of the policies of r. Policies that are
-// named, and SAM's templates of them, are not understood, nor are parts of a
-// statement that are there under a condition: who looks for what is unused would
-// not find them where it does not hold.
-func policyStatements(r *Resource) ([]guarded, error) {
+// policyStatements returns the statements of the policies of r, those of managed
+// policies of the template among them. Other policies that are named, and SAM's
+// templates of them, are not understood, nor are parts of a statement that are there
+// under a condition: who looks for what is unused would not find them where it does
+// not hold.
+func (t *Template) policyStatements(r *Resource) ([]guarded, error) {
 	declared := value(r.props, "Policies")
 	if declared == nil {
 		return nil, nil
 	}
 	var all []guarded
 	for _, policy := range unfold(guarded{node: declared}) {
-		members, err := entries(policy.node)
+		members, err := entries(t.policyDocument(policy.node))
 		if err != nil {
 			return nil, fmt.Errorf("the policies: %w", err)
 		}
@@ -113,6 +120,20 @@ func policyStatements(r *Resource) ([]guarded, error) {
 		}
 	}
 	return all, nil
+}
+
+// policyDocument returns what the managed policy says that n refers to, or n if it is
+// no such reference.
+func (t *Template) policyDocument(n *yaml.Node) *yaml.Node {
+	c, ok := callOf(n)
+	if !ok || c.name != "Ref" {
+		return n
+	}
+	managed := t.byID[c.arg.Value]
+	if managed == nil || managed.Type != managedPolicyType {
+		return n
+	}
+	return cmp.Or(value(managed.props, "PolicyDocument"), n)
 }
 
 // unfold returns the elements of the lists in n, in either branch of an If, or n

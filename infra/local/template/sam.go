@@ -18,6 +18,8 @@ const (
 	FunctionType     = "AWS::Serverless::Function"
 	HTTPAPIType      = "AWS::Serverless::HttpApi"
 	StateMachineType = "AWS::Serverless::StateMachine"
+
+	managedPolicyType = "AWS::IAM::ManagedPolicy"
 )
 
 // A Function is an AWS::Serverless::Function without its events.
