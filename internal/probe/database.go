@@ -104,10 +104,11 @@ func mongoDB(ctx context.Context, t health.Target, c health.Credentials) (health
 	var info struct {
 		Version string `bson:"version"`
 	}
-	if err := database.RunCommand(ctx, bson.D{{Key: "buildInfo", Value: 1}}).Decode(&info); err != nil {
-		return health.Finding{}, nil //nolint:nilerr // a user who may not ask for it is let in all the same
+	err = database.RunCommand(ctx, bson.D{{Key: "buildInfo", Value: 1}}).Decode(&info)
+	if refused, ok := errors.AsType[mongo.CommandError](err); ok && refused.Code != 0 { // 0 is no server's
+		return health.Finding{}, nil // a user who may not ask for it is let in all the same
 	}
-	return health.Finding{Version: info.Version}, nil
+	return health.Finding{Version: info.Version}, err
 }
 
 // The codes of MongoDB's errors that refuse a user.
