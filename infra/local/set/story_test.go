@@ -80,6 +80,23 @@ func TestSignUpWithConfirmation(t *testing.T) {
 	if got := c.admin().do("GET", "/tenants/"+id, nil).must(200); got.Body["owner_id"] != id {
 		t.Errorf("the tenant is %s", got.Raw)
 	}
+
+	// Two accounts wait with one address: it belongs to the first who confirms it, and
+	// the other account goes.
+	s.Endpoint().SetFault(nil)
+	name := unique("twin")
+	email = name + "@example.com"
+	for i := range 2 {
+		c.do("POST", "/auth/signup", map[string]any{"username": fmt.Sprint(name, i), "password": password, "email": email}).must(201)
+	}
+	confirm := func(i int) *answer {
+		return c.do("POST", "/auth/confirm", map[string]any{"username": fmt.Sprint(name, i), "code": s.Endpoint().Mails(email)[i].Code})
+	}
+	confirm(1).must(200)
+	confirm(0).problem(409, "email-taken")
+	c.signIn(email, password)
+	loser := map[string]any{"username": name + "0", "password": password}
+	swept(t, s, func() bool { return c.do("POST", "/auth/token", loser).Status == 401 })
 }
 
 func TestProvision(t *testing.T) {

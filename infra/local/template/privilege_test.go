@@ -73,7 +73,7 @@ func TestKeysAndSessions(t *testing.T) {
 		on, key string
 		want    []string
 	}{
-		"read keys":            {read, mainTable, "KEY#1", []string{"ApiKeyDelete", "Authorizer"}},
+		"read keys":            {read, mainTable, "KEY#1", []string{"Authorizer"}},
 		"write keys":           {write, mainTable, "KEY#1", []string{"ApiKeyCreate", "ApiKeyDelete"}},
 		"read keys by id":      {read, mainTable, "KEYID#1", []string{"ApiKeyDelete"}},
 		"write keys by id":     {write, mainTable, "KEYID#1", []string{"ApiKeyCreate", "ApiKeyDelete"}},
