@@ -30,7 +30,8 @@ type Credential struct {
 type Refusal struct {
 	Caller           string // the name of the function or state machine
 	Action, Resource string
-	Reason           string // as AWS words it
+	Kinds            []string // of the items that it is about, by what their partition keys begin with
+	Reason           string   // as AWS words it
 }
 
 // An authority knows who calls by the key that signed a request, and what that
@@ -134,8 +135,8 @@ func (e *Endpoint) authorize(r *http.Request, c Call) (caller string, err error)
 		case !d.Allowed:
 			reason := p.role.Refusal(q, d)
 			if !trial {
-				e.usage.Refuse(reason)
-				e.refused(Refusal{Caller: p.name, Action: q.Action, Resource: q.Resource, Reason: reason})
+				e.usage.Refuse(strings.Join(append([]string{reason}, q.Kinds()...), " "))
+				e.refused(Refusal{Caller: p.name, Action: q.Action, Resource: q.Resource, Kinds: q.Kinds(), Reason: reason})
 			}
 			return p.name, refusal(c.Service, reason)
 		}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,6 +109,9 @@ func TestFunctionsMayDoWhatTheirPoliciesSay(t *testing.T) {
 		t.Errorf("got %d refusals, and heard of %d, want %d: %v", got, len(g.refused), want, g.usage.Refusals())
 	}
 	for _, r := range g.refused {
+		if r.Action == "dynamodb:GetItem" && !slices.Equal(r.Kinds, []string{"B#"}) {
+			t.Errorf("heard of a refusal of items %q, want B#", r.Kinds)
+		}
 		if r.Action == "dynamodb:GetItem" && (r.Caller != "app-Reader" || r.Resource != items || r.Reason != refused("app-Reader", r.Action, items)) {
 			t.Errorf("got refusal %+v", r)
 		}

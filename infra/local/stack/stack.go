@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -321,8 +322,12 @@ func (s *Stack) fireSchedule(ctx context.Context, name string) (payload []byte, 
 
 // refused tells of a call that the caller's policies do not allow.
 func (s *Stack) refused(r cloud.Refusal) {
-	s.log.Error("the policies of the caller do not allow the call", "caller", r.Caller, "action", r.Action, "resource", r.Resource)
-	_, _ = fmt.Fprintf(s.options.Out, "refused: %s may not %s on %s\n", r.Caller, r.Action, r.Resource)
+	s.log.Error("the policies of the caller do not allow the call", "caller", r.Caller, "action", r.Action, "resource", r.Resource, "kinds", r.Kinds)
+	of := ""
+	if len(r.Kinds) > 0 {
+		of = ", items " + strings.Join(r.Kinds, " ")
+	}
+	_, _ = fmt.Fprintf(s.options.Out, "refused: %s may not %s on %s%s\n", r.Caller, r.Action, r.Resource, of)
 }
 
 // closeSchedules ends the schedules, if there are any yet.

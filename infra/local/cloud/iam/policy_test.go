@@ -226,3 +226,10 @@ func TestUnused(t *testing.T) {
 		t.Errorf("unused (-want +got):\n%s", diff)
 	}
 }
+
+func TestKinds(t *testing.T) {
+	q := iam.Request{Keys: []string{"TENANT#2", "HEALTH", "TENANT#1#USER", "AUDIT#1"}}
+	if got, want := strings.Join(q.Kinds(), " "), "AUDIT# HEALTH TENANT#"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

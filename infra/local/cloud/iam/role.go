@@ -2,6 +2,7 @@ package iam
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +19,20 @@ type Request struct {
 	Action   string // service:Name
 	Resource string // its ARN, or * where the action has none
 	Keys     []string
+}
+
+// Kinds returns what the keys begin with, up to a #, each once. A policy names it.
+func (q Request) Kinds() []string {
+	var kinds []string
+	for _, k := range q.Keys {
+		kind, _, more := strings.Cut(k, "#")
+		if more {
+			kind += "#"
+		}
+		kinds = append(kinds, kind)
+	}
+	slices.Sort(kinds)
+	return slices.Compact(kinds)
 }
 
 // A Decision is whether a role may do what a Request asks, and why.
