@@ -150,14 +150,17 @@ deploy: check package
 	$(SAM) deploy --config-env $(STAGE)
 
 # What is given to make, such as EMAIL, is in the program's environment; see
-# "go run ./infra/admin -h" and "go run ./infra/story -h".
+# "go run ./infra/admin -h" and "go run ./infra/story -h". What a shell has by such a
+# name, as many have EMAIL, was not meant for them.
+NOT_GIVEN = $(foreach v,ADMIN DATA EMAIL PROMOTE STACK STAGE URL,$(if $(filter command,$(origin $(v))),,-u $(v)))
+
 .PHONY: admin
 admin:
-	@go run ./infra/admin
+	@env $(NOT_GIVEN) go run ./infra/admin
 
 .PHONY: story
 story:
-	@go run ./infra/story
+	@env $(NOT_GIVEN) go run ./infra/story
 
 $(LINT)/stamp: infra/lint/go.mod infra/lint/go.sum infra/lint/package-lock.json infra/lint/requirements.txt
 	@echo "Installing the linters; the first time takes some minutes."

@@ -104,12 +104,26 @@ func declared(config, stage string) (string, error) {
 	if overrides == nil {
 		overrides = found.Global.Parameters.Overrides
 	}
+	architecture := ""
 	for _, o := range overrides {
-		if architecture, ok := strings.CutPrefix(o, "Architecture="); ok {
-			return architecture, nil
+		name, v, _ := strings.Cut(o, "=")
+		if isCut(v) {
+			return "", fmt.Errorf(`%s: the stage %s: SAM cuts %s at its first blank or quote: write '%s="…"', with a \ before each quote within`, config, stage, name, name)
+		}
+		if name == "Architecture" {
+			architecture = v
 		}
 	}
-	return "", nil
+	return architecture, nil
+}
+
+// isCut says whether SAM takes only a part of a parameter's value, as it does of one
+// with blanks or quotes that is not in quotes itself.
+func isCut(v string) bool {
+	if len(v) > 1 && v[0] == v[len(v)-1] && strings.ContainsRune(`"'`, rune(v[0])) {
+		return false
+	}
+	return strings.ContainsAny(v, " \"'")
 }
 
 // A template is the part that matters here of one that sam build has made.

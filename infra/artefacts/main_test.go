@@ -31,6 +31,12 @@ parameter_overrides = ["Architecture=arm64"]
 parameter_overrides = ["Architecture=x86_64"]
 [other.global.parameters]
 parameter_overrides = ["Architecture=mips"]
+[quoted.global.parameters]
+parameter_overrides = ['MailFrom="Example <no-reply@example.com>"', 'HealthTargets="[{\"name\":\"x\"}]"', "Architecture=x86_64"]
+[blank.global.parameters]
+parameter_overrides = ["Architecture=arm64", "MailFrom=Example <no-reply@example.com>"]
+[quote.global.parameters]
+parameter_overrides = ['HealthTargets=[{"name":"x"}]']
 `
 
 // configured returns a samconfig.toml.
@@ -63,7 +69,7 @@ func built(t *testing.T, goarch string, flags ...string) string {
 }
 
 func TestGood(t *testing.T) {
-	for stage, goarch := range map[string]string{"plain": "arm64", "arm": "arm64", "x86": "amd64", "own": "amd64"} {
+	for stage, goarch := range map[string]string{"plain": "arm64", "arm": "arm64", "x86": "amd64", "own": "amd64", "quoted": "amd64"} {
 		var out bytes.Buffer
 		if err := run(built(t, goarch), configured(t), stage, &out); err != nil {
 			t.Errorf("%s: %v", stage, err)
@@ -76,13 +82,15 @@ func TestGood(t *testing.T) {
 	}
 }
 
-// TestAnotherArchitecture builds for what a stage does not run on.
-func TestAnotherArchitecture(t *testing.T) {
+// TestWrongStage builds for what a stage does not run on, or cannot be deployed as.
+func TestWrongStage(t *testing.T) {
 	for stage, want := range map[string]string{
 		"x86":     "ThingGet: it is for EM_AARCH64",
 		"own":     "ThingGet: it is for EM_AARCH64",
 		"other":   `the architecture of the stage other is "mips"`,
 		"nowhere": "has no stage nowhere",
+		"blank":   `the stage blank: SAM cuts MailFrom at its first blank or quote: write 'MailFrom="…"'`,
+		"quote":   "the stage quote: SAM cuts HealthTargets",
 	} {
 		if err := run(built(t, "arm64"), configured(t), stage, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", stage, err, want)

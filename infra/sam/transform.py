@@ -25,6 +25,8 @@ GIVEN = (
     "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole",
     "arn:aws:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole",
     "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess",
+    "lambda:InvokeFunction",
+    "sqs:SendMessage",
 )
 
 
@@ -33,6 +35,14 @@ class NoPolicies:
 
     def load(self):
         return {}
+
+
+def added(name, properties):
+    """Yields the managed policies of a role, and the actions of policies that are not the template's."""
+    yield from properties.get("ManagedPolicyArns", [])
+    for policy in properties.get("Policies", []):
+        if "Fn::If" not in policy and not policy["PolicyName"].startswith(f"{name}Policy"):
+            yield from (statement["Action"] for statement in policy["PolicyDocument"]["Statement"])
 
 
 def main(path):
@@ -47,9 +57,8 @@ def main(path):
     except InvalidDocumentException as e:
         sys.exit("\n".join(f"{path}: {cause.message}" for cause in e.causes))
     for name, resource in transformed["Resources"].items():
-        for policy in resource["Properties"].get("ManagedPolicyArns", []):
-            if isinstance(policy, str) and policy not in GIVEN:
-                sys.exit(f"{path}: {name} gets {policy}, which docs/security.md does not tell of")
+        for given in set(added(name, resource["Properties"])) - set(GIVEN):
+            sys.exit(f"{path}: {name} gets {given}, which docs/security.md does not tell of")
     json.dump(transformed, sys.stdout, indent=1)
 
 

@@ -46,7 +46,6 @@ func creators() map[string]creator {
 		"AWS::ApiGatewayV2::DomainName": (*deployment).domain,
 		"AWS::CloudWatch::Alarm":        (*deployment).nothing,
 		"AWS::CloudWatch::Dashboard":    (*deployment).nothing,
-		"AWS::IAM::ManagedPolicy":       (*deployment).nothing,
 		"AWS::Lambda::Permission":       (*deployment).nothing,
 		"AWS::Logs::LogGroup":           (*deployment).nothing,
 		"AWS::Route53::RecordSet":       (*deployment).nothing,

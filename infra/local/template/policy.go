@@ -1,7 +1,6 @@
 package template
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -30,7 +29,7 @@ type branch struct {
 // Statements returns all statements of r, whether or not their conditions hold,
 // in the order of the file.
 func (t *Template) Statements(r *Resource) ([]Statement, error) {
-	nodes, err := t.policyStatements(r)
+	nodes, err := policyStatements(r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", t.Path, r.ID, err)
 	}
@@ -44,7 +43,7 @@ func (t *Template) Statements(r *Resource) ([]Statement, error) {
 // Statements evaluates those statements of r whose conditions hold. The others
 // keep their numbers.
 func (i *Instance) Statements(r *Resource) ([]Statement, error) {
-	nodes, err := i.template.policyStatements(r)
+	nodes, err := policyStatements(r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", i.template.Path, r.ID, err)
 	}
@@ -87,19 +86,18 @@ func (i *Instance) all(branches []branch) (bool, error) {
 	return true, nil
 }
 
-// policyStatements returns the statements of the policies of r, those of managed
-// policies of the template among them. Other policies that are named, and SAM's
-// templates of them, are not understood, nor are parts of a statement that are there
-// under a condition: who looks for what is unused would not find them where it does
-// not hold.
-func (t *Template) policyStatements(r *Resource) ([]guarded, error) {
+// policyStatements returns the statements of the policies of r. Policies that are
+// named, and SAM's templates of them, are not understood, nor are parts of a
+// statement that are there under a condition: who looks for what is unused would
+// not find them where it does not hold.
+func policyStatements(r *Resource) ([]guarded, error) {
 	declared := value(r.props, "Policies")
 	if declared == nil {
 		return nil, nil
 	}
 	var all []guarded
 	for _, policy := range unfold(guarded{node: declared}) {
-		members, err := entries(t.policyDocument(policy.node))
+		members, err := entries(policy.node)
 		if err != nil {
 			return nil, fmt.Errorf("the policies: %w", err)
 		}
@@ -120,20 +118,6 @@ func (t *Template) policyStatements(r *Resource) ([]guarded, error) {
 		}
 	}
 	return all, nil
-}
-
-// policyDocument returns what the managed policy says that n refers to, or n if it is
-// no such reference.
-func (t *Template) policyDocument(n *yaml.Node) *yaml.Node {
-	c, ok := callOf(n)
-	if !ok || c.name != "Ref" {
-		return n
-	}
-	managed := t.byID[c.arg.Value]
-	if managed == nil || managed.Type != managedPolicyType {
-		return n
-	}
-	return cmp.Or(value(managed.props, "PolicyDocument"), n)
 }
 
 // unfold returns the elements of the lists in n, in either branch of an If, or n

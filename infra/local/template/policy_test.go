@@ -15,17 +15,10 @@ Parameters:
 Conditions:
   HasSecret: !Not [!Equals [!Ref Secret, ""]]
 Resources:
-  Shared:
-    Type: AWS::IAM::ManagedPolicy
-    Properties:
-      PolicyDocument:
-        Version: "2012-10-17"
-        Statement: { Effect: Allow, Action: a:A, Resource: !Sub "shared:${AWS::AccountId}" }
   Plain:
     Type: AWS::Serverless::Function
     Properties:
       Policies:
-        - !Ref Shared
         - Version: "2012-10-17"
           Statement:
             - { Effect: Allow, Action: a:B, Resource: !Sub "arn:${AWS::AccountId}" }
@@ -56,17 +49,15 @@ func TestStatements(t *testing.T) {
 		want   map[string]map[string]any // by ID
 	}{
 		"without": {"", map[string]map[string]any{
-			"Plain/1":     {"Effect": "Allow", "Action": "a:A", "Resource": "shared:123456789012"},
-			"Plain/2":     {"Effect": "Allow", "Action": "a:B", "Resource": "arn:123456789012"},
+			"Plain/1":     {"Effect": "Allow", "Action": "a:B", "Resource": "arn:123456789012"},
 			"Plain/Named": {"Sid": "Named", "Effect": "Allow", "Action": "a:D", "Resource": []any{"x", "123456789012"}},
-			"Plain/5":     {"Effect": "Deny", "Action": "a:E", "Resource": "*"},
+			"Plain/4":     {"Effect": "Deny", "Action": "a:E", "Resource": "*"},
 		}},
 		"with": {"s", map[string]map[string]any{
-			"Plain/1":     {"Effect": "Allow", "Action": "a:A", "Resource": "shared:123456789012"},
-			"Plain/2":     {"Effect": "Allow", "Action": "a:B", "Resource": "arn:123456789012"},
-			"Plain/3":     {"Effect": "Allow", "Action": "a:C", "Resource": "s"},
+			"Plain/1":     {"Effect": "Allow", "Action": "a:B", "Resource": "arn:123456789012"},
+			"Plain/2":     {"Effect": "Allow", "Action": "a:C", "Resource": "s"},
 			"Plain/Named": {"Sid": "Named", "Effect": "Allow", "Action": "a:D", "Resource": []any{"x", "123456789012"}},
-			"Plain/5":     {"Effect": "Deny", "Action": "a:E", "Resource": "*"},
+			"Plain/4":     {"Effect": "Deny", "Action": "a:E", "Resource": "*"},
 			"Guarded/1":   {"Effect": "Allow", "Action": "a:F", "Resource": "s"},
 		}},
 	} {
@@ -96,7 +87,7 @@ func TestStatements(t *testing.T) {
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("statements (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(list{"Plain/1", "Plain/2", "Plain/3", "Plain/Named", "Plain/5", "Guarded/1"}, declared); diff != "" {
+			if diff := cmp.Diff(list{"Plain/1", "Plain/2", "Plain/Named", "Plain/4", "Guarded/1"}, declared); diff != "" {
 				t.Errorf("declared (-want +got):\n%s", diff)
 			}
 		})
@@ -105,12 +96,11 @@ func TestStatements(t *testing.T) {
 
 func TestStatementsRefuse(t *testing.T) {
 	for name, test := range map[string]struct{ policies, want string }{
-		"a managed policy":  {`AWSLambdaExecute`, "must be a mapping"},
-		"managed policies":  {`[arn:aws:iam::aws:policy/ReadOnlyAccess]`, "must be a mapping"},
-		"a template of SAM": {`[{ DynamoDBReadPolicy: { TableName: t } }]`, `the policy "DynamoDBReadPolicy" is not understood`},
-		"a text":            {`[{ Statement: [x] }]`, "a statement must be a mapping"},
-		"a reference":       {`[!Ref G]`, "must be a mapping"},
-		"an empty policy":   {`[!Ref Other]`, "must be a mapping"},
+		"a managed policy":    {`AWSLambdaExecute`, "must be a mapping"},
+		"managed policies":    {`[arn:aws:iam::aws:policy/ReadOnlyAccess]`, "must be a mapping"},
+		"a template of SAM":   {`[{ DynamoDBReadPolicy: { TableName: t } }]`, `the policy "DynamoDBReadPolicy" is not understood`},
+		"a text":              {`[{ Statement: [x] }]`, "a statement must be a mapping"},
+		"another's reference": {`[!Ref Other]`, "must be a mapping"},
 		"a part of a statement": {
 			`[{ Statement: { Effect: Allow, Action: a:B, Resource: [x, !If [Never, y, !Ref AWS::NoValue]] } }]`,
 			"an If in a statement is not understood",
@@ -123,7 +113,6 @@ Conditions:
   Never: !Equals [a, b]
 Resources:
   Other: { Type: AWS::IAM::ManagedPolicy, Properties: {} }
-  G: { Type: AWS::Serverless::Function, Properties: {} }
   F: { Type: AWS::Serverless::Function, Properties: { Policies: `+test.policies+` } }`)
 			i.Created(resource(t, i, "Other"), template.Attributes{Ref: "x"})
 			_, err := i.Statements(resource(t, i, "F"))

@@ -16,8 +16,8 @@ const (
 	tenants   = mainTable + "/index/tenant"
 )
 
-// roles returns what the policies of each function and state machine say, where all
-// conditions of the template hold.
+// roles returns what the policies of each function and state machine say, where
+// MongoDB and targets of health are given.
 func roles(t *testing.T) map[string]*iam.Role {
 	t.Helper()
 	root := project(t)
@@ -62,12 +62,13 @@ func roles(t *testing.T) map[string]*iam.Role {
 func TestKeysAndSessions(t *testing.T) {
 	read := []string{"GetItem", "BatchGetItem", "Query", "Scan"}
 	write := []string{"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem"}
-	// All that sees users through an impersonation.
+	// What an impersonation may call.
 	guarded := []string{
 		"AgentCreate", "AgentDelete", "AgentGet", "AgentList", "AgentUpdate", "AuditEventList", "AuthMe", "CallList", "OperationGet",
 		"OperationList", "SipCredentialsGet", "TenantGet", "TenantStats", "TenantUpdate", "UserCreate", "UserDelete", "UserGet",
 		"UserHeartbeat", "UserList", "UserResetPassword", "UserUpdate",
 	}
+	all := roles(t)
 	for name, test := range map[string]struct {
 		actions []string
 		on, key string
@@ -95,7 +96,7 @@ func TestKeysAndSessions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for id, role := range roles(t) {
+			for id, role := range all {
 				if slices.ContainsFunc(test.actions, func(action string) bool {
 					return role.Decide(iam.Request{Action: "dynamodb:" + action, Resource: test.on, Keys: []string{test.key}}, "").Allowed
 				}) {

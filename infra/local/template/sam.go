@@ -18,8 +18,6 @@ const (
 	FunctionType     = "AWS::Serverless::Function"
 	HTTPAPIType      = "AWS::Serverless::HttpApi"
 	StateMachineType = "AWS::Serverless::StateMachine"
-
-	managedPolicyType = "AWS::IAM::ManagedPolicy"
 )
 
 // A Function is an AWS::Serverless::Function without its events.

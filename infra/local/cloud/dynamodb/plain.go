@@ -1,13 +1,13 @@
 package dynamodb
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
-	"regexp"
 	"slices"
+
+	"github.com/tenantry/tenantry/infra/local/cloud/keycondition"
 )
 
 // get is GetItem.
@@ -66,9 +66,6 @@ func (l *Layer) list(ctx context.Context, name string, body []byte) (*reply, err
 	return l.upstream.send(ctx, name, body)
 }
 
-// equality is what a key condition says of the partition, if it says so plainly.
-var equality = regexp.MustCompile(`(#?[A-Za-z0-9_]+)\s*=\s*(:[A-Za-z0-9_]+)`)
-
 // partition returns an identity with the one partition that is read, if that can
 // be told: not that of an index, and not by the conditions of old.
 func (r *listRequest) partition(t *table) (id itemID, ok bool) {
@@ -76,14 +73,13 @@ func (r *listRequest) partition(t *table) (id itemID, ok bool) {
 		return "", false
 	}
 	hash := t.keys[0]
-	for _, m := range equality.FindAllStringSubmatch(r.KeyConditionExpression, -1) {
-		if cmp.Or(r.ExpressionAttributeNames[m[1]], m[1]) == hash.name {
-			only := table{name: t.name, keys: []keyAttribute{hash}}
-			id, _, ok = only.id(item{hash.name: r.ExpressionAttributeValues[m[2]]})
-			return id, ok
-		}
+	placeholder, ok := keycondition.Equal(r.KeyConditionExpression, r.ExpressionAttributeNames)[hash.name]
+	if !ok {
+		return "", false
 	}
-	return "", false
+	only := table{name: t.name, keys: []keyAttribute{hash}}
+	id, _, ok = only.id(item{hash.name: r.ExpressionAttributeValues[placeholder]})
+	return id, ok
 }
 
 // batchGet is BatchGetItem.

@@ -2,9 +2,11 @@ package iam
 
 import (
 	"encoding/json"
-	"regexp"
+	"slices"
 	"strings"
 	"sync"
+
+	"github.com/tenantry/tenantry/infra/local/cloud/keycondition"
 )
 
 // A Call is an operation that somebody asks a service for.
@@ -180,7 +182,9 @@ var transacted = map[string]string{
 	"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem", "Get": "GetItem",
 }
 
-// items returns the requests of a call to DynamoDB.
+// items returns the requests of a call to DynamoDB. AWS does not say whether it asks
+// for each item of a transaction, or once for all that an action is done to; once is
+// harder to allow, so that is asked.
 func (s *Schemas) items(c Call) []Request {
 	var in tableCall
 	_ = json.Unmarshal(c.Body, &in) // what is malformed is for the service to refuse
@@ -197,8 +201,33 @@ func (s *Schemas) items(c Call) []Request {
 	var all []Request
 	for _, part := range in.TransactItems {
 		for kind, item := range part {
-			all = append(all, s.item(c, transacted[kind], item))
+			q := s.item(c, transacted[kind], item)
+			i := slices.IndexFunc(all, func(o Request) bool { return o.Action == q.Action && o.Resource == q.Resource })
+			if i < 0 {
+				all = append(all, q)
+				continue
+			}
+			all[i].Keys = append(all[i].Keys, q.Keys...)
 		}
+	}
+	return all
+}
+
+// keyed are the operations on items that are named by their partition keys.
+var keyed = map[string]bool{
+	"BatchGetItem": true, "BatchWriteItem": true, "ConditionCheckItem": true, "DeleteItem": true,
+	"GetItem": true, "PutItem": true, "Query": true, "UpdateItem": true,
+}
+
+// unknown stands for the key of an item that is not seen here, so that no condition
+// on keys holds by there being none.
+const unknown = "?"
+
+// keysOf returns the values of the partition key in items, which an operation is about.
+func (s *Schemas) keysOf(operation, of string, items ...attributes) []string {
+	all := values(s.partitionKey(of), items...)
+	if len(all) == 0 && keyed[operation] {
+		return []string{unknown}
 	}
 	return all
 }
@@ -216,7 +245,7 @@ func (s *Schemas) item(c Call, operation string, in tableCall) Request {
 		of += "/index/" + in.IndexName
 		q.Resource += "/index/" + in.IndexName
 	}
-	q.Keys = values(s.partitionKey(of), in.Key, in.Item, in.queried())
+	q.Keys = s.keysOf(operation, of, in.Key, in.Item, in.queried())
 	return q
 }
 
@@ -231,18 +260,11 @@ func values(key string, items ...attributes) []string {
 	return all
 }
 
-// equality is a part of a key condition that an attribute is equal to a value.
-var equality = regexp.MustCompile(`([#\w]+)\s*=\s*(:\w+)`)
-
 // queried returns the attributes that a query wants equal to a value.
 func (in tableCall) queried() attributes {
 	all := attributes{}
-	for _, m := range equality.FindAllStringSubmatch(in.KeyConditionExpression, -1) {
-		name := m[1]
-		if alias, ok := in.ExpressionAttributeNames[name]; ok {
-			name = alias
-		}
-		all[name] = in.ExpressionAttributeValues[m[2]]
+	for name, placeholder := range keycondition.Equal(in.KeyConditionExpression, in.ExpressionAttributeNames) {
+		all[name] = in.ExpressionAttributeValues[placeholder]
 	}
 	return all
 }
@@ -265,7 +287,7 @@ func (s *Schemas) batch(c Call, tables map[string]json.RawMessage) []Request {
 		for _, w := range writes {
 			items = append(items, w.PutRequest.Item, w.DeleteRequest.Key)
 		}
-		q.Keys = values(s.partitionKey(of), items...)
+		q.Keys = s.keysOf(c.Operation, of, items...)
 		all = append(all, q)
 	}
 	return all

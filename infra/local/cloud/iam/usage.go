@@ -95,8 +95,8 @@ func (u *Usage) Record(q Request, d Decision, ask func(id string) error) {
 }
 
 // Unused returns what no request needed: the statements that were never the only
-// ones to allow one, and of the others the actions, resources and keys that were
-// never the only ones of theirs to match.
+// ones to allow one, and of the others the actions and resources that were never the
+// only ones of theirs to match, and the keys that never did.
 func (u *Usage) Unused() []string {
 	var all []string
 	for _, s := range u.Statements() {
