@@ -62,8 +62,8 @@ func (s *Tenants) creation(c provisioning.Creation) *transaction {
 // searchItems returns the entries of a tenant's name and slug, which are one
 // where they fold to the same.
 func searchItems(t tenant.Tenant) []searchItem {
-	items := []searchItem{newSearchItem(t.Slug, t.ID)}
-	if name := newSearchItem(t.Name, t.ID); name != items[0] {
+	items := []searchItem{slugEntry(t)}
+	if name := nameEntry(t); name.key != items[0].key {
 		items = append(items, name)
 	}
 	return items

@@ -23,33 +23,49 @@ import (
 // neither missed nor repeated.
 func (s *Tenants) Search(ctx context.Context, prefix string, w page.Window) (page.Page[tenant.Tenant], error) {
 	folded := tenant.Fold(prefix)
-	from := w.From
+	from, wanted := w.From, w.Limit+1
 	var p page.Page[tenant.Tenant]
 	for {
-		entries, err := s.searchEntries(ctx, folded, from, w.Limit+1)
+		entries, err := s.searchEntries(ctx, folded, from, wanted)
 		if err != nil {
 			return p, fmt.Errorf("search tenants: %w", err)
 		}
-		tenants, err := s.found(ctx, entries)
-		if err != nil {
-			return p, fmt.Errorf("search tenants: %w", err)
-		}
-		for _, entry := range entries {
-			t, ok := tenants[entry.TenantID]
-			if !ok || !entry.shows(t, folded) {
-				continue
+		standing := slices.DeleteFunc(slices.Clone(entries), func(i searchItem) bool { return i.standsAtSlug(folded) })
+		for chunk := range slices.Chunk(standing, w.Limit+1) {
+			full, err := s.add(ctx, &p, chunk, folded, w.Limit)
+			if err != nil {
+				return p, fmt.Errorf("search tenants: %w", err)
 			}
-			if len(p.Entries) == w.Limit {
-				p.Next = p.Entries[w.Limit-1].After
+			if full {
 				return p, nil
 			}
-			p.Entries = append(p.Entries, page.Entry[tenant.Tenant]{Value: t, After: page.Position(entry.SK)})
 		}
-		if len(entries) <= w.Limit {
+		if len(entries) < wanted {
 			return p, nil
 		}
-		from = page.Position(entries[len(entries)-1].SK)
+		from, wanted = page.Position(entries[len(entries)-1].SK), maxQuery
 	}
+}
+
+// add adds the tenants that entries show to p, and reports whether it is full, and
+// there are more.
+func (s *Tenants) add(ctx context.Context, p *page.Page[tenant.Tenant], entries []searchItem, folded string, limit int) (full bool, err error) {
+	tenants, err := s.found(ctx, entries)
+	if err != nil {
+		return false, err
+	}
+	for _, entry := range entries {
+		t, ok := tenants[entry.TenantID]
+		if !ok || !entry.shows(t, folded) {
+			continue
+		}
+		if len(p.Entries) == limit {
+			p.Next = p.Entries[limit-1].After
+			return true, nil
+		}
+		p.Entries = append(p.Entries, page.Entry[tenant.Tenant]{Value: t, After: page.Position(entry.SK)})
+	}
+	return false, nil
 }
 
 // searchEntries returns entries that begin with a folded text, in order.
@@ -88,6 +104,13 @@ func (s *Tenants) found(ctx context.Context, entries []searchItem) (map[identity
 		}
 	}
 	return tenants, nil
+}
+
+// standsAtSlug reports whether the entry is of a name, and the tenant stands where its
+// slug does. Where many are called alike, nearly all are, and none of their tenants
+// has to be read for it.
+func (i searchItem) standsAtSlug(folded string) bool {
+	return i.Slug != "" && strings.HasPrefix(i.Slug, folded)
 }
 
 // shows reports whether the entry is where a search for a folded text shows t. A

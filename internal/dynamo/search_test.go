@@ -1,7 +1,9 @@
 package dynamo_test
 
 import (
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -86,5 +88,36 @@ func TestSearchWhileRenaming(t *testing.T) {
 	}, 1)
 	if diff := cmp.Diff([]string{"acme-m", "acme-n", "acme-o"}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestSearchOfManyAlike searches for what all names and slugs begin with. Names stand
+// before slugs, and show nobody.
+func TestSearchOfManyAlike(t *testing.T) {
+	t.Parallel()
+	db, name := newRawTable(t)
+	var creations []provisioning.Creation
+	var want []string
+	for i := range 90 {
+		slug := fmt.Sprintf("twin-%02d", i)
+		creations, want = append(creations, newCreation(fmt.Sprintf("Twin %02d", i), slug)), append(want, slug)
+	}
+	create(t, dynamo.NewTenants(dynamo.NewTable(db, name)), creations...)
+	queries := new(atomic.Int64)
+	tenants := dynamo.NewTenants(dynamo.NewTable(countingClient{db, queries}, name))
+	got, err := tenants.Search(t.Context(), "twin", page.Window{Limit: 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want[:20], slugs(got)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if n := queries.Load(); n != 2 {
+		t.Errorf("it took %d queries, want one of a page, and one that goes on behind the names", n)
+	}
+	if diff := cmp.Diff(want, all(t, func(w page.Window) (page.Page[tenant.Tenant], error) {
+		return tenants.Search(t.Context(), "twin", w)
+	}, 20)); diff != "" {
+		t.Errorf("all (-want +got):\n%s", diff)
 	}
 }

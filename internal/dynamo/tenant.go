@@ -151,7 +151,7 @@ func (tx *transaction) moveSearchEntry(before, after tenant.Tenant) {
 		tx.remove(from, "attribute_exists(pk)", nil, errLost(before.ID, "search entry"))
 	}
 	if to != slug {
-		tx.put(newSearchItem(after.Name, after.ID), errLost(after.ID, "search entry"))
+		tx.put(nameEntry(after), errLost(after.ID, "search entry"))
 	}
 }
 
@@ -332,10 +332,15 @@ type reservationItem struct {
 type searchItem struct {
 	key
 	TenantID identity.TenantID `dynamodbav:"tenant_id"`
+	Slug     string            `dynamodbav:"slug,omitempty"` // folded, of an entry of a name
 }
 
-func newSearchItem(text string, id identity.TenantID) searchItem {
-	return searchItem{searchKey(text, id), id}
+func slugEntry(t tenant.Tenant) searchItem {
+	return searchItem{key: searchKey(t.Slug, t.ID), TenantID: t.ID}
+}
+
+func nameEntry(t tenant.Tenant) searchItem {
+	return searchItem{searchKey(t.Name, t.ID), t.ID, tenant.Fold(t.Slug)}
 }
 
 func text(s *string) string {
