@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -19,7 +20,7 @@ func (l *load) get(ctx context.Context, route, path, token string) {
 func (l *load) listTenants(ctx context.Context) {
 	path := "/tenants?limit=20"
 	if rand.IntN(4) == 0 { //nolint:gosec // of a load
-		path += "&q=" + l.names
+		path += "&q=" + url.QueryEscape(l.name()[:len(l.names)+3]) // as somebody types a name
 	}
 	l.get(ctx, "/tenants", path, l.admin)
 }

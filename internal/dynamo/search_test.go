@@ -1,11 +1,13 @@
 package dynamo_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tenantry/tenantry/internal/dynamo"
@@ -91,6 +93,17 @@ func TestSearchWhileRenaming(t *testing.T) {
 	}
 }
 
+// A batchCountingClient counts reads of several items besides.
+type batchCountingClient struct {
+	countingClient
+	batches *atomic.Int64
+}
+
+func (c batchCountingClient) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, options ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+	c.batches.Add(1)
+	return c.Client.BatchGetItem(ctx, in, options...)
+}
+
 // TestSearchOfManyAlike searches for what all names and slugs begin with. Names stand
 // before slugs, and show nobody.
 func TestSearchOfManyAlike(t *testing.T) {
@@ -103,8 +116,8 @@ func TestSearchOfManyAlike(t *testing.T) {
 		creations, want = append(creations, newCreation(fmt.Sprintf("Twin %02d", i), slug)), append(want, slug)
 	}
 	create(t, dynamo.NewTenants(dynamo.NewTable(db, name)), creations...)
-	queries := new(atomic.Int64)
-	tenants := dynamo.NewTenants(dynamo.NewTable(countingClient{db, queries}, name))
+	queries, batches := new(atomic.Int64), new(atomic.Int64)
+	tenants := dynamo.NewTenants(dynamo.NewTable(batchCountingClient{countingClient{db, queries}, batches}, name))
 	got, err := tenants.Search(t.Context(), "twin", page.Window{Limit: 20})
 	if err != nil {
 		t.Fatal(err)
@@ -112,8 +125,8 @@ func TestSearchOfManyAlike(t *testing.T) {
 	if diff := cmp.Diff(want[:20], slugs(got)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if n := queries.Load(); n != 2 {
-		t.Errorf("it took %d queries, want one of a page, and one that goes on behind the names", n)
+	if q, b := queries.Load(), batches.Load(); q != 2 || b != 1 {
+		t.Errorf("it took %d queries and %d reads of tenants, want one of a page of names, one that goes on behind them, and one read of a page of tenants", q, b)
 	}
 	if diff := cmp.Diff(want, all(t, func(w page.Window) (page.Page[tenant.Tenant], error) {
 		return tenants.Search(t.Context(), "twin", w)
