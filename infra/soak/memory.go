@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os/exec"
@@ -82,7 +83,7 @@ func (w *watch) run() {
 			w.settle(&s, time.Now())
 			w.minutes[minute] = append(w.minutes[minute], s)
 		}
-		w.err = err
+		w.err = cmp.Or(w.err, err)
 		w.mu.Unlock()
 	}
 }

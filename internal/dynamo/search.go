@@ -14,6 +14,10 @@ import (
 	"github.com/tenantry/tenantry/internal/tenant"
 )
 
+// more is how many times as many entries are read at once when those before were not
+// enough.
+const more = 8
+
 // Search returns a part of the tenants whose name or slug begins with prefix, and
 // that are not deleted, as they are now. It leaves out their meta_data and
 // secret.
@@ -43,7 +47,7 @@ func (s *Tenants) Search(ctx context.Context, prefix string, w page.Window) (pag
 		if len(entries) < wanted {
 			return p, nil
 		}
-		from, wanted = page.Position(entries[len(entries)-1].SK), maxQuery
+		from, wanted = page.Position(entries[len(entries)-1].SK), min(more*wanted, maxQuery)
 	}
 }
 

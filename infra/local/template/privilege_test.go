@@ -14,6 +14,7 @@ import (
 const (
 	mainTable = "arn:aws:dynamodb:us-east-1:123456789012:table/main"
 	tenants   = mainTable + "/index/tenant"
+	due       = mainTable + "/index/due"
 )
 
 // roles returns what the policies of each function and state machine say, where
@@ -88,6 +89,9 @@ func TestKeysAndSessions(t *testing.T) {
 		"change the audit":     {[]string{"UpdateItem"}, mainTable, "AUDIT#1", []string{"AuditSeal"}},
 		"cut the audit":        {[]string{"DeleteItem", "BatchWriteItem"}, mainTable, "AUDIT#1", nil},
 		"forget attempts":      {[]string{"PutItem", "DeleteItem", "BatchWriteItem"}, mainTable, "ATTEMPT#1", nil},
+		"find dead calls":      {read, due, "DUE#call#1", []string{"HealthCheck", "Sweeper"}},
+		"find dead accounts":   {read, due, "DUE#account#1", []string{"Sweeper"}},
+		"find what to seal":    {read, due, "DUE#audit#1", []string{"AuditSeal"}},
 		"write what is new":    {write, mainTable, "NEW#1", nil},
 		"read what is new":     {read, mainTable, "NEW#1", nil},
 		"list what is new":     {read, tenants, "NEW#1", nil},

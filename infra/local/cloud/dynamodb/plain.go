@@ -10,16 +10,22 @@ import (
 	"github.com/tenantry/tenantry/infra/local/cloud/keycondition"
 )
 
+// known reads a request, and returns the table whose name it has. It is nil where
+// there is none or the request cannot be read, which is left for dynalite to say.
+func (l *Layer) known(body []byte, in any, name *string) (*table, error) {
+	if decode(body, in) != nil {
+		return nil, nil
+	}
+	return l.tables.usable(*name)
+}
+
 // get is GetItem.
 func (l *Layer) get(ctx context.Context, name string, body []byte) (*reply, error) {
 	var in struct {
 		TableName string
 		Key       item
 	}
-	if decode(body, &in) != nil {
-		return l.upstream.send(ctx, name, body)
-	}
-	t, err := l.tables.usable(in.TableName)
+	t, err := l.known(body, &in, &in.TableName)
 	if err != nil {
 		return nil, err
 	}
@@ -45,10 +51,7 @@ type listRequest struct {
 // list is Query and Scan.
 func (l *Layer) list(ctx context.Context, name string, body []byte) (*reply, error) {
 	var in listRequest
-	if decode(body, &in) != nil {
-		return l.upstream.send(ctx, name, body)
-	}
-	t, err := l.tables.usable(in.TableName)
+	t, err := l.known(body, &in, &in.TableName)
 	if err != nil {
 		return nil, err
 	}
@@ -121,10 +124,7 @@ type writeRequest struct {
 // left for dynalite to say.
 func (l *Layer) write(ctx context.Context, name string, body []byte) (*reply, error) {
 	var in writeRequest
-	if decode(body, &in) != nil {
-		return l.upstream.send(ctx, name, body)
-	}
-	t, err := l.tables.usable(in.TableName)
+	t, err := l.known(body, &in, &in.TableName)
 	if err != nil {
 		return nil, err
 	}

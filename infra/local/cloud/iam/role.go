@@ -21,7 +21,8 @@ type Request struct {
 	Keys     []string
 }
 
-// Kinds returns what the keys begin with, up to a #, each once. A policy names it.
+// Kinds returns what the keys begin with, up to a #, each once: enough to find the
+// patterns of a policy that they are to match.
 func (q Request) Kinds() []string {
 	var kinds []string
 	for _, k := range q.Keys {
