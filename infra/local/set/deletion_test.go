@@ -1,6 +1,7 @@
 package set
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -197,10 +198,7 @@ func deleteFailed(t *testing.T, admin *client) {
 	if op := w.operation(w.delete()); op.Body["state"] != "succeeded" {
 		t.Fatalf("the operation is %s", op.Raw)
 	}
-	_, err := dynamodb.NewFromConfig(awsConfig(w.stack)).DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: &table})
-	if err != nil {
-		t.Errorf("somebody else's table: %v", err)
-	}
+	dropTable(t, w.stack, table)
 	eventually(t, "the table was gone", func() bool { return w.left() == nil })
 	w.checkDeleted(before)
 	w.do("POST", "/operations/"+w.operationID+"/retry", nil).problem(409, "illegal-transition")
@@ -212,16 +210,40 @@ func tenantTable(s *stack.Stack, slug, id string) string {
 	return s.Info().StackName + "-tenant-" + slug + "-" + id
 }
 
-func makeTable(t *testing.T, s *stack.Stack, name string) {
+// makeTable makes somebody else's table.
+func makeTable(t testing.TB, s *stack.Stack, name string) {
 	t.Helper()
-	_, err := dynamodb.NewFromConfig(awsConfig(s)).CreateTable(t.Context(), &dynamodb.CreateTableInput{
+	db := dynamodb.NewFromConfig(awsConfig(s))
+	if _, err := db.CreateTable(t.Context(), &dynamodb.CreateTableInput{
 		TableName: &name, BillingMode: types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: new("id"), AttributeType: types.ScalarAttributeTypeS}},
-		KeySchema:            []types.KeySchemaElement{{AttributeName: new("id"), KeyType: types.KeyTypeHash}},
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: new("theirs"), AttributeType: types.ScalarAttributeTypeS}},
+		KeySchema:            []types.KeySchemaElement{{AttributeName: new("theirs"), KeyType: types.KeyTypeHash}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "table "+name+" was there", func() bool {
+		out, err := db.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &name})
+		return err == nil && out.Table.TableStatus == types.TableStatusActive
 	})
+}
+
+// dropTable removes a table that makeTable made, and fails the test if there is none
+// of that kind.
+func dropTable(t testing.TB, s *stack.Stack, name string) {
+	t.Helper()
+	db := dynamodb.NewFromConfig(awsConfig(s))
+	out, err := db.DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: &name})
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got := *out.TableDescription.KeySchema[0].AttributeName; got != "theirs" {
+		t.Fatalf("table %s has the key %s, and is somebody else's", name, got)
+	}
+	eventually(t, "table "+name+" was gone", func() bool {
+		_, err := db.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &name})
+		_, gone := errors.AsType[*types.ResourceNotFoundException](err)
+		return gone
+	})
 }
 
 // deleteLost stops the execution while it waits. The sweeper runs the operation

@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
@@ -203,6 +202,7 @@ type lived struct {
 	*wanted
 	owner   *client
 	foreign string // somebody's table that has the name of the tenant's own, or ""
+	free    sync.Once
 }
 
 // live makes a tenant, whose provisioning fails if it is blocked.
@@ -212,14 +212,8 @@ func live(admin *client, blocked bool) *lived {
 	w := &lived{wanted: &wanted{client: admin, slug: slug, email: slug + "@example.com"}}
 	w.id = fmt.Sprintf("%08d-0000-4000-8000-000000000000", names.Add(1))
 	if blocked {
-		w.foreign = admin.stack.Info().StackName + "-tenant-" + slug + "-" + w.id[:8]
-		if _, err := w.db().CreateTable(w.t.Context(), &dynamodb.CreateTableInput{
-			TableName: &w.foreign, BillingMode: types.BillingModePayPerRequest,
-			AttributeDefinitions: []types.AttributeDefinition{{AttributeName: new("theirs"), AttributeType: types.ScalarAttributeTypeS}},
-			KeySchema:            []types.KeySchemaElement{{AttributeName: new("theirs"), KeyType: types.KeyTypeHash}},
-		}); err != nil {
-			w.t.Fatal(err)
-		}
+		w.foreign = tenantTable(admin.stack, slug, w.id[:8])
+		makeTable(w.t, w.stack, w.foreign)
 	}
 	w.operationID = admin.do("POST", "/tenants", map[string]any{ //nolint:gosec // secrets of a test
 		"id": w.id, "name": "Life", "slug": slug, "admin_email": w.email, "admin_password": ownersPassword,
@@ -227,8 +221,6 @@ func live(admin *client, blocked bool) *lived {
 	}).must(202).text("operation_id")
 	return w
 }
-
-func (w *lived) db() *dynamodb.Client { return dynamodb.NewFromConfig(awsConfig(w.stack)) }
 
 // by returns a client, or nil for an owner who cannot sign in.
 func (w *lived) by(who string) *client {
@@ -251,11 +243,14 @@ func (w *lived) meet() {
 
 func (w *lived) remove() *answer { return w.do("DELETE", "/tenants/"+w.id, nil) }
 
-// unblock removes somebody's table, if that is there.
+// unblock removes somebody's table, once: what has its name thereafter is the
+// tenant's own.
 func (w *lived) unblock() *answer {
-	if w.foreign != "" {
-		_, _ = w.db().DeleteTable(w.t.Context(), &dynamodb.DeleteTableInput{TableName: &w.foreign}) // it may be gone
-	}
+	w.free.Do(func() {
+		if w.foreign != "" {
+			dropTable(w.t, w.stack, w.foreign)
+		}
+	})
 	return nil
 }
 
@@ -397,7 +392,6 @@ func (w *lived) keep() {
 		case "deleting":
 			w.do("POST", "/tenants/"+w.id+"/restore", nil) // which may be too late
 		case "failed":
-			w.unblock()
 			w.do("POST", "/operations/"+w.operationID+"/retry", nil).must(202)
 		case "inactive", "suspended":
 			w.do("PATCH", "/tenants/"+w.id, `{"status":"active"}`).must(200)

@@ -214,16 +214,8 @@ func TestFailedProvisioning(t *testing.T) {
 	admin := c.admin()
 	slug := unique("blocked-")
 	id := "0f1e2d3c-0000-4000-8000-" + fmt.Sprintf("%012d", names.Add(1))
-	table := common.Info().StackName + "-tenant-" + slug + "-0f1e2d3c"
-	db := dynamodb.NewFromConfig(awsConfig(common))
-	if _, err := db.CreateTable(t.Context(), &dynamodb.CreateTableInput{
-		TableName:            &table,
-		BillingMode:          types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: new("theirs"), AttributeType: types.ScalarAttributeTypeS}},
-		KeySchema:            []types.KeySchemaElement{{AttributeName: new("theirs"), KeyType: types.KeyTypeHash}},
-	}); err != nil {
-		t.Fatal(err)
-	}
+	table := tenantTable(common, slug, "0f1e2d3c")
+	makeTable(t, common, table)
 	email := slug + "@example.com"
 	created := admin.do("POST", "/tenants", map[string]any{
 		"id": id, "name": "Blocked", "slug": slug, "admin_email": email, "admin_password": "a good password",
@@ -241,18 +233,8 @@ func TestFailedProvisioning(t *testing.T) {
 		t.Errorf("the tenant is %s", got.Raw)
 	}
 	admin.do("POST", "/tenants", map[string]any{"name": "Other", "slug": slug}).problem(409, "slug-taken")
-	eventually(t, "the other's table was there, untouched", func() bool {
-		out, err := db.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &table})
-		return err == nil && *out.Table.KeySchema[0].AttributeName == "theirs" && out.Table.TableStatus == types.TableStatusActive
-	})
 	admin.do("POST", "/operations/"+created.text("operation_id")+"/retry", `{"sip_password":"short"}`).problem(422, "invalid")
-	if _, err := db.DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: &table}); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the other's table was gone", func() bool {
-		_, err := db.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &table})
-		return err != nil
-	})
+	dropTable(t, common, table) // which was left alone
 	retry := admin.do("POST", "/operations/"+created.text("operation_id")+"/retry", nil).must(202)
 	if retry.Body["attempt"] != 2.0 {
 		t.Errorf("the retry is attempt %v", retry.Body["attempt"])
