@@ -76,14 +76,14 @@ func UpdateTenant(tenants TenantUpdater, usages UsageFinder, operations RunningF
 			edit := func(current tenant.Tenant) (tenant.Patch, fault.Fields) {
 				return in.patch(), faults.And(in.faults(current))
 			}
+			used, err := usages.Usage(ctx, r.TenantID(), time.Now()) // first: what fails after the change loses a password
+			if err != nil {
+				return nil, err
+			}
 			updated, err := tenants.Update(ctx, r.Caller, r.TenantID(), r.IfMatch(), edit)
 			if errors.Is(err, fault.OperationRunning) {
 				return nil, nameRunning(ctx, err, operations, r.TenantID())
 			}
-			if err != nil {
-				return nil, err
-			}
-			used, err := usages.Usage(ctx, updated.Tenant.ID, time.Now())
 			if err != nil {
 				return nil, err
 			}

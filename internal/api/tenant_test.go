@@ -296,6 +296,25 @@ func TestUpdateTenantSecrets(t *testing.T) {
 	}
 }
 
+// unknownUse cannot tell what was used.
+type unknownUse struct{}
+
+func (unknownUse) Usage(context.Context, identity.TenantID, time.Time) (usage.Usage, error) {
+	return usage.Usage{}, errBroken
+}
+
+// An update whose answer could not be made changes nothing, as it may show a password.
+func TestUpdateTenantWithoutUse(t *testing.T) {
+	store := &oneTenant{newAcme(nil)}
+	got := serve(t, UpdateTenant(tenant.NewService(store, noVault{}), unknownUse{}, nil), sent{
+		method: "PATCH", path: "/tenants/" + acmeID, params: map[string]string{"tenant_id": acmeID}, caller: asOwner,
+		body: `{"sip_enabled":true,"sip_domain":"sip.example.com","sip_username":"acme"}`,
+	})
+	if diff := cmp.Diff(newAcme(nil), store.Tenant); got.StatusCode != 500 || diff != "" {
+		t.Errorf("got %d %s, and the tenant (-want +got):\n%s", got.StatusCode, got.Body, diff)
+	}
+}
+
 func TestUpdateTenantNamesNothing(t *testing.T) {
 	for name, test := range map[string]struct {
 		err    error

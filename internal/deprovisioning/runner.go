@@ -78,10 +78,8 @@ func (r *Runner) Finish(ctx context.Context, task work.Task) error {
 	_, err := r.Runner.Finish(ctx, task, stepFinish, work.Always(work.Ending{
 		Action: audit.TenantDeleted,
 		Tenant: func(o operation.Operation, t tenant.Tenant, now time.Time) (tenant.Tenant, error) {
-			for _, step := range o.Steps {
-				if step.State != operation.Succeeded {
-					return t, fmt.Errorf("operation %s cannot end while its step %s is not done", o.ID, step.Name)
-				}
+			if err := work.Complete(o); err != nil {
+				return t, err
 			}
 			return t.Bury(now)
 		},

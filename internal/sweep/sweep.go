@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -134,6 +135,7 @@ func Together(ctx context.Context, things ...func(context.Context) error) error 
 func (s *Sweeper) sweepOperations(ctx context.Context, now time.Time) error {
 	ids, err := s.Due.DueOperations(ctx, now)
 	errs := []error{err}
+	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] }) //nolint:gosec // so that none always waits for the same others; keeps no secret
 	for _, id := range ids {
 		if err := s.operation(ctx, id, now); err != nil && !errors.Is(err, fault.Conflict) {
 			errs = append(errs, fmt.Errorf("sweep operation %s: %w", id, err))

@@ -3,12 +3,14 @@ package sweep_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/tenantry/tenantry/internal/operation"
 	"github.com/tenantry/tenantry/internal/sweep"
+	"github.com/tenantry/tenantry/internal/work"
 )
 
 // hang never ends by itself.
@@ -45,6 +47,49 @@ func TestSweepGivesEachPartItsTime(t *testing.T) {
 		err := (&sweep.Sweeper{Due: h, Calls: h}).Sweep(t.Context())
 		if took := time.Since(start); h.lists != 3 || took != 36*time.Second || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("looked at %d of 3 parts in %v (%v)", h.lists, took, err)
+		}
+	})
+}
+
+// listed is due work with operations.
+type listed struct {
+	hanging
+	ids []operation.ID
+}
+
+func (l *listed) DueOperations(context.Context, time.Time) ([]operation.ID, error) {
+	return slices.Clone(l.ids), nil
+}
+
+// rows has an operation that hangs, and others, which it notes.
+type rows struct {
+	work.Operations
+	found map[operation.ID]bool
+}
+
+func (r *rows) Get(ctx context.Context, id operation.ID) (operation.Operation, error) {
+	if id == "hangs" {
+		return operation.Operation{}, hang(ctx)
+	}
+	if err := ctx.Err(); err != nil {
+		return operation.Operation{}, err
+	}
+	r.found[id] = true
+	return operation.Operation{DueAt: time.Now().Add(time.Hour)}, nil
+}
+
+// An operation that hangs each time does not keep the same others waiting for ever.
+func TestSweepInNoOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Minute) // past the full hour, in which secrets are looked at
+		due, operations := &listed{ids: []operation.ID{"hangs", "waits"}}, &rows{found: map[operation.ID]bool{}}
+		sweeper := &sweep.Sweeper{Due: due, Calls: due, Operations: operations}
+		sweeps := 0
+		for ; sweeps < 50 && !operations.found["waits"]; sweeps++ {
+			_ = sweeper.Sweep(t.Context()) // which says what hangs
+		}
+		if !operations.found["waits"] {
+			t.Errorf("an operation was not looked at in %d sweeps", sweeps)
 		}
 	})
 }

@@ -342,6 +342,27 @@ func TestLateDuplicates(t *testing.T) {
 	w.checkActive()
 }
 
+// TestExecutionTakenForDead goes on after the sweeper has undone what it had done.
+func TestExecutionTakenForDead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, enginetest.Table(t))
+	if _, err := w.request(w.everything()); err != nil {
+		t.Fatal(err)
+	}
+	first := work.Task{OperationID: w.operationID, Attempt: 1}
+	w.apply(first, 0, 1, 2)
+	w.undo(first, 2, 1, 0)
+	w.apply(first, 2, 3)
+	if err := w.runner.Activate(t.Context(), w.vault, first); err == nil || fault.KindOf(err) != "" {
+		t.Errorf("an operation whose steps are undone succeeded: %v", err)
+	}
+	w.undo(first, 3)
+	if err := w.runner.Fail(t.Context(), first, work.Dead); err != nil {
+		t.Fatal(err)
+	}
+	w.checkFailed()
+}
+
 // apply does steps of an attempt.
 func (w *world) apply(task work.Task, steps ...int) {
 	w.Helper()
