@@ -306,7 +306,7 @@ func (unknownUse) Usage(context.Context, identity.TenantID, time.Time) (usage.Us
 // An update whose answer could not be made changes nothing, as it may show a password.
 func TestUpdateTenantWithoutUse(t *testing.T) {
 	store := &oneTenant{newAcme(nil)}
-	got := serve(t, UpdateTenant(tenant.NewService(store, noVault{}), unknownUse{}, nil), sent{
+	got := serve(t, UpdateTenant(tenant.NewService(store, noVault{new(tenant.Secrets)}), unknownUse{}, nil), sent{
 		method: "PATCH", path: "/tenants/" + acmeID, params: map[string]string{"tenant_id": acmeID}, caller: asOwner,
 		body: `{"sip_enabled":true,"sip_domain":"sip.example.com","sip_username":"acme"}`,
 	})

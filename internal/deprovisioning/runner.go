@@ -77,12 +77,7 @@ func (r *Runner) Begin(ctx context.Context, task work.Task) error {
 func (r *Runner) Finish(ctx context.Context, task work.Task) error {
 	_, err := r.Runner.Finish(ctx, task, stepFinish, work.Always(work.Ending{
 		Action: audit.TenantDeleted,
-		Tenant: func(o operation.Operation, t tenant.Tenant, now time.Time) (tenant.Tenant, error) {
-			if err := work.Complete(o); err != nil {
-				return t, err
-			}
-			return t.Bury(now)
-		},
+		Tenant: func(_ operation.Operation, t tenant.Tenant, now time.Time) (tenant.Tenant, error) { return t.Bury(now) },
 	}))
 	return err
 }

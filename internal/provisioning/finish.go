@@ -46,12 +46,7 @@ func ending(o operation.Operation) work.Ending {
 	return work.Ending{Action: audit.TenantProvisioned, Tenant: activated}
 }
 
-// activated refuses a tenant some of whose steps were undone meanwhile: its execution
-// was taken for dead, and went on.
-func activated(o operation.Operation, t tenant.Tenant, now time.Time) (tenant.Tenant, error) {
-	if err := work.Complete(o); err != nil {
-		return t, err
-	}
+func activated(_ operation.Operation, t tenant.Tenant, now time.Time) (tenant.Tenant, error) {
 	if t.Status != tenant.Provisioning {
 		return t, fault.New(fault.IllegalTransition, "the tenant is %s, not %s", t.Status, tenant.Provisioning)
 	}

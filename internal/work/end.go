@@ -30,21 +30,35 @@ type Ending struct {
 
 // Finish does the last step of an operation, which is to end it well. It returns
 // the operation as it is then; where there was nothing to do, as it was before.
-// Ending says what that is to the operation.
+// Ending says what that is to the operation. It fails while another step is not done:
+// an execution that was taken for dead may go on while the sweeper undoes its steps.
 func (r *Runner) Finish(ctx context.Context, task Task, step string, ending func(operation.Operation) Ending) (operation.Operation, error) {
 	o, begun, err := r.mark(ctx, task, step, begin)
 	if err != nil || !begun {
 		return o, err
 	}
-	ended, err := r.end(ctx, o, ending(o), func(o operation.Operation, now time.Time) operation.Operation {
-		o.State, o.EndedAt, o.DueAt = operation.Succeeded, &now, now.Add(LookAgainIn)
-		succeed(o.Step(step), now)
-		return o
-	})
+	ended, err := o, othersDone(o, step)
+	if err == nil {
+		ended, err = r.end(ctx, o, ending(o), func(o operation.Operation, now time.Time) operation.Operation {
+			o.State, o.EndedAt, o.DueAt = operation.Succeeded, &now, now.Add(LookAgainIn)
+			succeed(o.Step(step), now)
+			return o
+		})
+	}
 	if err != nil {
 		return o, errors.Join(err, r.note(ctx, task, step, err))
 	}
 	return ended, nil
+}
+
+// othersDone fails while a step of an operation other than its last is not done.
+func othersDone(o operation.Operation, last string) error {
+	for _, step := range o.Steps {
+		if step.Name != last && step.State != operation.Succeeded {
+			return fmt.Errorf("operation %s cannot end while its step %s is not done", o.ID, step.Name)
+		}
+	}
+	return nil
 }
 
 // Always is the ending, or failing, of every operation.

@@ -109,16 +109,6 @@ func Made(s operation.Step) bool {
 	return s.State == operation.Running || s.State == operation.Succeeded
 }
 
-// Complete fails while a step of an operation is not done.
-func Complete(o operation.Operation) error {
-	for _, step := range o.Steps {
-		if step.State != operation.Succeeded {
-			return fmt.Errorf("operation %s cannot end while its step %s is not done", o.ID, step.Name)
-		}
-	}
-	return nil
-}
-
 // A marking changes the state of a step. It returns false where there is nothing
 // to change.
 type marking func(s *operation.Step, now time.Time) bool
