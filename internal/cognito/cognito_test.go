@@ -48,6 +48,9 @@ type answer struct {
 	code, message string
 }
 
+// lost is the code of an answer that does not come.
+const lost = "lost"
+
 type call struct {
 	Operation string
 	Input     string // in canonical form
@@ -94,6 +97,9 @@ func (p *pool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a := p.script[0]
 	p.script = p.script[1:]
+	if a.code == lost {
+		panic(http.ErrAbortHandler)
+	}
 	if a.code != "" {
 		w.WriteHeader(http.StatusBadRequest)
 		a.body = fmt.Sprintf(`{"__type":%q,"message":%q}`, a.code, a.message)

@@ -181,3 +181,36 @@ func TestLimitIsHandedOn(t *testing.T) {
 		t.Errorf("got %d calls, want 1", len(p.calls))
 	}
 }
+
+// What was done is not tried again for want of an answer, as that would be refused.
+func TestLostAnswer(t *testing.T) {
+	changePassword := func(c *cognito.AppClient) error {
+		return c.ChangePassword(t.Context(), "token", "correct horse", "battery staple")
+	}
+	for name, test := range map[string]struct {
+		call   func(*cognito.AppClient) error
+		script []answer
+	}{
+		"change": {changePassword, []answer{{operation: "ChangePassword", code: lost}}},
+		"change, throttled": {changePassword, []answer{
+			{operation: "ChangePassword", code: "TooManyRequestsException"}, {operation: "ChangePassword", code: lost},
+		}},
+		"reset": {func(c *cognito.AppClient) error {
+			return c.ResetPassword(t.Context(), "dewi", "123456", "battery staple", "request-1")
+		}, []answer{{operation: "ConfirmForgotPassword", code: lost}}},
+		"first password": {func(c *cognito.AppClient) error {
+			_, err := c.SignInAnew(t.Context(), "dewi", "correct horse", "battery staple")
+			return err
+		}, []answer{{operation: "AdminInitiateAuth", body: challenge}, {operation: "AdminRespondToAuthChallenge", code: lost}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, client := newPoolTried(t, 3, test.script...)
+			if err := test.call(client); err == nil || fault.KindOf(err) != "" {
+				t.Errorf("got %v, want a failure of no kind", err)
+			}
+			if len(p.calls) != len(test.script) {
+				t.Errorf("got %d calls, want %d", len(p.calls), len(test.script))
+			}
+		})
+	}
+}

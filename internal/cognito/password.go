@@ -46,7 +46,7 @@ func (c *AppClient) ResetPassword(ctx context.Context, username, code, password,
 	_, err = c.client.ConfirmForgotPassword(ctx, &cognitoidentityprovider.ConfirmForgotPasswordInput{
 		ClientId: &c.clientID, SecretHash: &hash, Username: &username, ConfirmationCode: &code, Password: &password,
 		ClientMetadata: map[string]string{"request_id": requestID},
-	}, onceIfLimited)
+	}, onceUnlessThrottled)
 	wrongCode := invalid(nil, "#/code", "is not the code that was sent, or has expired")
 	switch {
 	case err == nil:
@@ -86,7 +86,7 @@ var errNewPassword = invalid(nil, "#/new_password", "must be as the password pol
 func (d *Directory) ChangePassword(ctx context.Context, accessToken, oldPassword, newPassword string) error {
 	_, err := d.client.ChangePassword(ctx, &cognitoidentityprovider.ChangePasswordInput{
 		AccessToken: &accessToken, PreviousPassword: &oldPassword, ProposedPassword: &newPassword,
-	}, onceIfLimited)
+	}, onceUnlessThrottled)
 	if err == nil {
 		return nil
 	}

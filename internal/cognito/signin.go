@@ -63,7 +63,7 @@ func (c *AppClient) SignInAnew(ctx context.Context, username, password, newPassw
 		ChallengeName:      out.ChallengeName,
 		ChallengeResponses: map[string]string{"USERNAME": name, "NEW_PASSWORD": newPassword, "SECRET_HASH": hash},
 		Session:            out.Session,
-	})
+	}, onceUnlessThrottled)
 	if _, ok := errors.AsType[*types.InvalidPasswordException](err); ok {
 		return account.Tokens{}, invalid(nil, "#/new_password", "must be as the password policy asks")
 	}

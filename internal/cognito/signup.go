@@ -73,11 +73,24 @@ func (c *AppClient) ResendCode(ctx context.Context, username string) error {
 // the SDK's further attempts would only keep the caller waiting.
 func onceIfLimited(o *cognitoidentityprovider.Options) {
 	o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
-		s.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
-			if _, ok := errors.AsType[*types.LimitExceededException](err); ok {
-				return aws.FalseTernary
-			}
-			return aws.UnknownTernary
-		})}, s.Retryables...)
+		s.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(notIfLimited)}, s.Retryables...)
 	})
+}
+
+// onceUnlessThrottled is for what Cognito does once for the same input: if the
+// answer is lost, a further attempt would be refused for what the first one did, and
+// look as if nothing had been done.
+func onceUnlessThrottled(o *cognitoidentityprovider.Options) {
+	o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
+		s.Retryables = []retry.IsErrorRetryable{
+			retry.IsErrorRetryableFunc(notIfLimited), retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes},
+		}
+	})
+}
+
+func notIfLimited(err error) aws.Ternary {
+	if _, ok := errors.AsType[*types.LimitExceededException](err); ok {
+		return aws.FalseTernary
+	}
+	return aws.UnknownTernary
 }

@@ -217,6 +217,11 @@ func TestWebhookURL(t *testing.T) {
 
 func long(n int) string { return strings.Repeat("x", n) }
 
+// longHost returns a host name of n characters, which are more than 192.
+func longHost(n int) string {
+	return long(63) + "." + long(63) + "." + long(n-192) + "." + long(59) + ".abc"
+}
+
 func TestIsEmail(t *testing.T) {
 	for email, want := range map[string]bool{
 		"dewi@nusantara.example":              true,
@@ -229,8 +234,11 @@ func TestIsEmail(t *testing.T) {
 		"":                                    false,
 		"a@b@nusantara.example":               false,
 		"dewi@nusantara.example\n":            false,
-		long(243) + "@a.example":              true,
-		long(245) + "@a.example":              false,
+		"düwi@nusantara.example":              false,
+		long(64) + "@a.example":               true,
+		long(65) + "@a.example":               false,
+		"d@" + longHost(252):                  true,
+		"d@" + longHost(253):                  false,
 		"dewi@nusantara.example, b@c.example": false,
 	} {
 		if got := tenant.IsEmail(email); got != want {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/tenantry/tenantry/internal/fault"
@@ -25,6 +26,7 @@ const (
 	maxRetention   = 3650
 	maxWebhookWait = 60
 	maxEmail       = 254
+	maxLocalPart   = 64
 	maxURL         = 2048
 )
 
@@ -127,10 +129,19 @@ func notNegative(f *fault.Fields, pointer string, n int) {
 }
 
 // IsEmail reports whether s is an address that mail can be sent to, without a
-// display name.
+// display name: a mailbox of RFC 5321, section 4.1.2, in ASCII, of the lengths of
+// section 4.5.3.1, at a host with a name.
 func IsEmail(s string) bool {
 	a, err := mail.ParseAddress(s)
-	return err == nil && a.Address == s && len(s) <= maxEmail && isHostName(strings.ToLower(s[strings.LastIndexByte(s, '@')+1:]))
+	if err != nil || a.Address != s || len(s) > maxEmail || !isASCII(s) {
+		return false
+	}
+	at := strings.LastIndexByte(s, '@')
+	return at <= maxLocalPart && isHostName(strings.ToLower(s[at+1:]))
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
 func isHostName(s string) bool {

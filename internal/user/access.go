@@ -59,12 +59,16 @@ func Find(ctx context.Context, users Getter, tenants Tenants, c identity.Caller,
 
 // admitWriter fails unless the caller may change the user, who has one of the
 // versions if there are any: as Tenant.AdmitWriter does, with fault.Stale, and
-// with fault.Forbidden if the user stands above the caller.
+// with fault.Forbidden if the user stands above the caller, or is the caller and not
+// what the caller's token told up to a minute ago.
 func (m member) admitWriter(c identity.Caller, versions []int64) error {
 	if m.tenant != nil {
 		if err := m.tenant.AdmitWriter(c); err != nil {
 			return err
 		}
+	}
+	if m.ID == c.Subject && (m.Disabled || m.Role != c.Role) {
+		return fault.New(fault.Forbidden, "your role was changed, or you were disabled, since you signed in")
 	}
 	if m.Role.Above(c.Role) {
 		return fault.New(fault.Forbidden, "your role, %s, may not act on the role %s", c.Role, m.Role)

@@ -75,6 +75,30 @@ func TestUpdateAdmits(t *testing.T) {
 	}
 }
 
+// What was taken from somebody, they do not take back by a token of before.
+func TestUpdateOfThemselves(t *testing.T) {
+	for _, id := range []identity.UserID{"owner", "admin", "root"} {
+		w := newWorld()
+		by := w.as(id)
+		for name, taken := range map[string]func(*user.User){
+			"disabled": func(u *user.User) { u.Disabled = true },
+			"demoted":  func(u *user.User) { u.Role = identity.Developer },
+		} {
+			u := w.users[id]
+			taken(&u)
+			now := newWorld()
+			now.users[id] = u
+			p := user.Patch{Disabled: patch.Of(false), Role: patch.Of(by.Role)}
+			if _, err := user.NewEditor(now, tenantsOf{now}).Update(t.Context(), by, id, nil, p, nil); !errors.Is(err, fault.Forbidden) {
+				t.Errorf("%s, %s: got %v, want %v", id, name, err, fault.Forbidden)
+			}
+			if now.users[id] != u {
+				t.Errorf("%s, %s: the user became %+v", id, name, now.users[id])
+			}
+		}
+	}
+}
+
 func TestUpdate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

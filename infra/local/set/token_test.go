@@ -4,8 +4,10 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
 )
@@ -86,4 +88,29 @@ func initiateAuth(t *testing.T, pool, client string, parameters map[string]strin
 		t.Fatal(err)
 	}
 	return out.AuthenticationResult
+}
+
+// Whoever holds an access token can call Cognito with it, and must not get at the
+// account by that.
+func TestTokenAtCognito(t *testing.T) {
+	c := newClient(t, common)
+	_, username, email, password := c.signUp()
+	token := c.do("POST", "/auth/token", map[string]any{"username": username, "password": password}).must(200).text("access_token")
+	anybody := cognitoidentityprovider.NewFromConfig(awsConfig(common), func(o *cognitoidentityprovider.Options) {
+		o.Credentials = aws.AnonymousCredentials{}
+	})
+	for _, name := range []string{"email", "custom:role", "custom:organization_name"} {
+		_, err := anybody.UpdateUserAttributes(t.Context(), &cognitoidentityprovider.UpdateUserAttributesInput{
+			AccessToken: &token, UserAttributes: []types.AttributeType{{Name: &name, Value: new(unique("x") + "@example.com")}},
+		})
+		refused, ok := errors.AsType[*types.InvalidParameterException](err)
+		if want := "user." + name + ": Attribute cannot be updated.\n"; !ok || refused.ErrorMessage() != want {
+			t.Errorf("%s: got %v, want %q", name, err, want)
+		}
+	}
+	before := len(common.Endpoint().Mails(email))
+	c.do("POST", "/auth/password/forgot", map[string]any{"username": username}).must(202)
+	if got := len(common.Endpoint().Mails(email)) - before; got != 1 {
+		t.Errorf("got %d mails with a code, want 1", got)
+	}
 }

@@ -56,6 +56,7 @@ func (a attributes) byName() map[string]string {
 type schemaAttribute struct {
 	Name                       string
 	Required                   bool
+	Mutable                    bool
 	StringAttributeConstraints struct {
 		MinLength string
 		MaxLength string
@@ -111,6 +112,16 @@ func (p *pool) attributeFault(a attribute) string {
 	default:
 		return "Attribute does not exist in the schema."
 	}
+}
+
+// checkMutable refuses to change attributes that keep the value they were made with.
+func (p *pool) checkMutable(change attributes) error {
+	for _, s := range p.SchemaAttributes {
+		if !s.Mutable && change.get(s.Name) != "" {
+			return awsjson.Errorf("InvalidParameterException", "user.%s: Attribute cannot be updated.\n", s.Name)
+		}
+	}
+	return nil
 }
 
 // checkWritable refuses attributes that a client must not write.

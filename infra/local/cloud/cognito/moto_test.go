@@ -146,8 +146,9 @@ func newFixture(t *testing.T, change ...func(*cip.CreateUserPoolInput, *cip.Crea
 		AutoVerifiedAttributes: []types.VerifiedAttributeType{"email"},
 		Policies:               &types.UserPoolPolicyType{PasswordPolicy: &types.PasswordPolicyType{MinimumLength: new(int32(8))}},
 		Schema: []types.SchemaAttributeType{
-			{Name: new("email"), AttributeDataType: "String", Required: new(true)},
-			{Name: new("role"), AttributeDataType: "String", StringAttributeConstraints: &types.StringAttributeConstraintsType{MaxLength: new("10")}},
+			{Name: new("email"), AttributeDataType: "String", Mutable: new(true), Required: new(true)},
+			{Name: new("plan"), AttributeDataType: "String", Mutable: new(false)},
+			{Name: new("role"), AttributeDataType: "String", Mutable: new(true), StringAttributeConstraints: &types.StringAttributeConstraintsType{MaxLength: new("10")}},
 		},
 		LambdaConfig: &types.LambdaConfigType{PreSignUp: new(preSignUpARN), PostConfirmation: new(postConfirmationARN)},
 	}

@@ -269,6 +269,10 @@ func TestAttributes(t *testing.T) {
 	if got, want := failure(err), "NotAuthorizedException: A client attempted to write unauthorized attribute"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+	_, err = f.UpdateUserAttributes(t.Context(), &cip.UpdateUserAttributesInput{AccessToken: token, UserAttributes: role("custom:plan", "free")})
+	if got, want := failure(err), "InvalidParameterException: user.custom:plan: Attribute cannot be updated.\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 	must(f.AdminUpdateUserAttributes(t.Context(), &cip.AdminUpdateUserAttributesInput{UserPoolId: &f.pool, Username: new("Alice"), UserAttributes: role("email", "new@example.com")}))(t)
 	if got := f.attribute(t, "alice", "email_verified"); got != "false" {
 		t.Errorf("got email_verified %q for a new address, want false", got)

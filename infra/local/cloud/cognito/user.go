@@ -179,6 +179,9 @@ func (f *Front) changeAttributes(ctx context.Context, p *pool, name string, chan
 	if err := p.checkAttributes(change, false); err != nil {
 		return err
 	}
+	if err := p.checkMutable(change); err != nil {
+		return err
+	}
 	if change.get("email") != "" && change.get("email_verified") == "" {
 		change = append(change, attribute{"email_verified", "false"})
 	}
