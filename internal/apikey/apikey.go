@@ -78,8 +78,12 @@ func (d Draft) Faults() fault.Fields {
 			f.Add(fmt.Sprintf("#/tenant_ids/%d", i), "must be there once")
 		}
 	}
-	if d.ExpiresAt != nil && !d.ExpiresAt.Truncate(time.Second).After(time.Now()) {
+	switch {
+	case d.ExpiresAt == nil:
+	case !d.ExpiresAt.Truncate(time.Second).After(time.Now()):
 		f.Add("#/expires_at", "must be in the future")
+	case d.ExpiresAt.UTC().Year() > 9999: // as RFC 3339 has it; a zone can make it more
+		f.Add("#/expires_at", "must be in UTC before the year 10000")
 	}
 	return f
 }

@@ -38,6 +38,10 @@ func TestFaults(t *testing.T) {
 		"bound to too many":     {apikey.Draft{Name: "edge", Scopes: scopes, TenantIDs: many}, []string{"#/tenant_ids"}},
 		"bound to no tenant":    {apikey.Draft{Name: "edge", Scopes: scopes, TenantIDs: []identity.TenantID{many[0], "acme", identity.TenantID(strings.ToUpper(string(many[1]))), many[0]}}, []string{"#/tenant_ids/1", "#/tenant_ids/2", "#/tenant_ids/3"}},
 		"expired":               {apikey.Draft{Name: "edge", Scopes: scopes, ExpiresAt: new(time.Now())}, []string{"#/expires_at"}},
+		"not before the year 10000": {
+			apikey.Draft{Name: "edge", Scopes: scopes, ExpiresAt: new(time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -14*60*60)))},
+			[]string{"#/expires_at"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string

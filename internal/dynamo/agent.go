@@ -96,7 +96,7 @@ func (s *Agents) room(ctx context.Context, t tenant.Tenant) error {
 
 // Get returns an agent of t as it is now, or fault.NotFound.
 func (s *Agents) Get(ctx context.Context, t tenant.Tenant, id agent.ID) (agent.Agent, error) {
-	if takenApart(t) {
+	if hasNone(t) {
 		return agent.Agent{}, agent.NotFound(id)
 	}
 	var item agentItem
@@ -110,17 +110,17 @@ func (s *Agents) Get(ctx context.Context, t tenant.Tenant, id agent.ID) (agent.A
 	return item.agent(t.ID), nil
 }
 
-// takenApart reports whether a tenant has nothing of its own any more, or will
-// not have soon.
-func takenApart(t tenant.Tenant) bool {
-	return t.Status == tenant.Purging || t.Status == tenant.Deleted
+// hasNone reports whether a tenant has no agents yet, or none any more. The table
+// that its row names may be gone then.
+func hasNone(t tenant.Tenant) bool {
+	return t.Status == tenant.Provisioning || t.Status == tenant.Purging || t.Status == tenant.Deleted
 }
 
 // List returns a part of the agents of t as they are now, newest first, without
 // meta_data. It ends early where that part is large.
 func (s *Agents) List(ctx context.Context, t tenant.Tenant, w page.Window) (page.Page[agent.Agent], error) {
 	var p page.Page[agent.Agent]
-	if takenApart(t) {
+	if hasNone(t) {
 		return p, nil
 	}
 	in := dynamodb.QueryInput{

@@ -375,13 +375,13 @@ func TestListLargeAgents(t *testing.T) {
 	}
 }
 
-// A tenant that is being taken apart has no agents to be read, whatever is left of
-// its table.
+// A tenant that is not made yet, or is being taken apart, has no agents to be read,
+// whatever there is of its table.
 func TestAgentsTakenApart(t *testing.T) {
 	t.Parallel()
 	h := newHome(t, tenant.Dedicated)
 	a := h.make(t, "Sales")[0]
-	for _, status := range []tenant.Status{tenant.Purging, tenant.Deleted} {
+	for _, status := range []tenant.Status{tenant.Provisioning, tenant.Purging, tenant.Deleted} {
 		gone := h.tenant
 		gone.Status, gone.Database = status, new("no-such-table")
 		if _, err := h.agents.Get(t.Context(), gone, a.ID); !errors.Is(err, fault.NotFound) {

@@ -81,7 +81,8 @@ func (t *Table) getItem(ctx context.Context, k key, item any, consistent bool) e
 	return nil
 }
 
-// put writes an item if there is none with its key, and else fails with taken.
+// put writes an item if there is none with its key, and else fails with taken, which
+// is nil where that is no failure.
 func (t *Table) put(ctx context.Context, item any, taken error) error {
 	av, err := attributevalue.MarshalMap(item)
 	if err != nil {

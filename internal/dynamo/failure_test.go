@@ -12,6 +12,7 @@ import (
 	"github.com/tenantry/tenantry/internal/dynamo"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/tenant"
+	"github.com/tenantry/tenantry/internal/user"
 )
 
 // Transactions whose answers are lost, that are throttled, or that meet others
@@ -58,5 +59,36 @@ func TestTransactionsThatAlwaysMeet(t *testing.T) {
 	err := dynamo.NewTenants(dynamo.NewTable(db, table)).Create(t.Context(), newCreation("Acme", "acme"))
 	if f, ok := errors.AsType[*fault.Error](err); !ok || f.Kind != fault.TooManyRequests || f.RetryAfter != time.Second {
 		t.Errorf("got %v, want %s", err, fault.TooManyRequests)
+	}
+}
+
+// Single writes whose answers are lost find what they wrote, and take that for theirs.
+func TestWritesWithLostAnswers(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for name, write := range map[string]func(*dynamo.Table) error{
+		"record": func(table *dynamo.Table) error { return dynamo.NewAudit(table).Record(t.Context(), told()) },
+		"hold": func(table *dynamo.Table) error {
+			return dynamo.NewUsers(table).Hold(t.Context(), user.Invitation{ID: "i", Email: "dewi@example.com", HeldUntil: now.Add(time.Minute), DeadAt: now})
+		},
+		"reject": func(table *dynamo.Table) error { return dynamo.NewUsers(table).Reject(t.Context(), "dewi", "dewi") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db, table := newRawTable(t)
+			var calls atomic.Int64
+			enginetest.Inject(t, func(operation string, body []byte) layer.Outcome {
+				if operation == "PutItem" && strings.Contains(string(body), table) && calls.Add(1) == 1 {
+					return layer.Lose
+				}
+				return layer.Proceed
+			})
+			if err := write(dynamo.NewTable(db, table)); err != nil {
+				t.Error(err)
+			}
+			if n := calls.Load(); n != 2 {
+				t.Errorf("got %d writes, want 2", n)
+			}
+		})
 	}
 }

@@ -68,9 +68,11 @@ func (s *Health) History(ctx context.Context, w page.Window) (page.Page[health.R
 		ConsistentRead:         new(true),
 		ScanIndexForward:       new(false),
 	}
-	v := map[string]any{
-		":pk": healthPartition, ":first": reportKey(time.Now().Add(-health.Kept)).SK, ":last": cmp.Or(string(w.From), reportKey(time.Now()).SK),
+	first, last := reportKey(time.Now().Add(-health.Kept)).SK, cmp.Or(string(w.From), reportKey(time.Now()).SK)
+	if last < first {
+		return p, nil // the page before ended with what is too old by now
 	}
+	v := map[string]any{":pk": healthPartition, ":first": first, ":last": last}
 	if w.From != "" {
 		from, err := attributevalue.MarshalMap(key{healthPartition, string(w.From)})
 		if err != nil {

@@ -59,6 +59,10 @@ func TestHealthReports(t *testing.T) {
 	if diff := cmp.Diff(want, all); diff != "" {
 		t.Errorf("those of 24 hours (-want +got):\n%s", diff)
 	}
+	late := page.Window{Limit: 2, From: page.Position("REPORT#" + now.Add(-25*time.Hour).Format("2006-01-02T15:04:05.000Z"))}
+	if p, err := s.History(t.Context(), late); err != nil || len(p.Entries) != 0 || p.Next != "" {
+		t.Errorf("from what is too old by now: got %+v, %v", p, err)
+	}
 }
 
 func TestHealthClaim(t *testing.T) {

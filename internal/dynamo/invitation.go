@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -19,15 +20,17 @@ import (
 // from a request that did not finish it. It fails with fault.EmailTaken, and with
 // fault.InProgress if a request still has the invitation to itself.
 func (s *Users) Hold(ctx context.Context, i user.Invitation) error {
-	av, err := attributevalue.MarshalMap(newInvitationItem(i))
-	vs, err2 := values(map[string]any{":i": i.ID, ":now": sortable(time.Now())})
+	item := newInvitationItem(i)
+	item.HeldBy = rand.Text() // by which this call knows what it wrote, if the answer to that was lost
+	av, err := attributevalue.MarshalMap(item)
+	vs, err2 := values(map[string]any{":i": i.ID, ":by": item.HeldBy, ":now": sortable(time.Now())})
 	if err := errors.Join(err, err2); err != nil {
 		return fmt.Errorf("marshal an invitation: %w", err)
 	}
 	_, err = s.db.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName:                           &s.name,
 		Item:                                av,
-		ConditionExpression:                 new("attribute_not_exists(pk) OR invitation_id = :i AND held_until < :now"),
+		ConditionExpression:                 new("attribute_not_exists(pk) OR held_by = :by OR invitation_id = :i AND held_until < :now"),
 		ExpressionAttributeValues:           vs,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})

@@ -98,14 +98,8 @@ func (tx *transaction) setOwner(before tenant.Tenant, owner *identity.UserID, co
 // address was confirmed first. The sweeper removes it. From then on it cannot
 // become a user.
 func (s *Users) Reject(ctx context.Context, id identity.UserID, username string) error {
-	err := s.put(ctx, newRejectedItem(id, username), errNoted)
-	if errors.Is(err, errNoted) {
-		return nil
-	}
-	return err
+	return s.put(ctx, newRejectedItem(id, username), nil)
 }
-
-var errNoted = errors.New("the account is noted already")
 
 // checkNotRejected requires that the account of a user is not on its way out.
 func (tx *transaction) checkNotRejected(u user.User) {

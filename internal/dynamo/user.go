@@ -138,7 +138,8 @@ func (tx *transaction) removeUser(u user.User) {
 	tx.remove(userKey(u.ID), "version = :before", map[string]any{":before": u.Version}, errUserChanged)
 	tx.remove(emailKey(u.Email), "user_id = :u", map[string]any{":u": u.ID},
 		errors.New("the e-mail address of user "+string(u.ID)+" is not as its last transaction left it"))
-	tx.write(newRejectedItem(u.ID, u.Username), "attribute_not_exists(pk) OR username = :name", map[string]any{":name": u.Username}, errNoted)
+	tx.write(newRejectedItem(u.ID, u.Username), "attribute_not_exists(pk) OR username = :name", map[string]any{":name": u.Username},
+		errors.New("another account with the id is noted already"))
 }
 
 var errUserChanged = fault.New(fault.Conflict, "the user was changed by another request meanwhile")
@@ -309,6 +310,7 @@ type emailItem struct {
 	OperationID  operation.ID    `dynamodbav:"operation_id,omitempty"`
 	InvitationID string          `dynamodbav:"invitation_id,omitempty"`
 	HeldUntil    string          `dynamodbav:"held_until,omitempty"`
+	HeldBy       string          `dynamodbav:"held_by,omitempty"`
 	Due          string          `dynamodbav:"due,omitempty"`
 	DueAt        string          `dynamodbav:"due_at,omitempty"`
 }
