@@ -64,6 +64,11 @@ func TestStagesHaveValidParameters(t *testing.T) {
 		}
 	}
 	for stage, parameters := range all {
+		for _, name := range []string{"Architecture", "Paused"} { // whose defaults a stack that has others would not get back
+			if parameters[name] == "" {
+				t.Errorf("%s does not say its %s", stage, name)
+			}
+		}
 		if _, err := project(t).Instantiate("app", deployed, with(operators, parameters)); err != nil {
 			t.Errorf("%s: %v", stage, err)
 		}
