@@ -14,5 +14,5 @@ func main() { boot.HTTP(wire) }
 
 func wire(cfg aws.Config, env *boot.Env) api.Operation {
 	table := dynamo.NewTable(dynamodb.NewFromConfig(cfg), env.String("TABLE_NAME"))
-	return api.GetTenant(dynamo.NewTenants(table), dynamo.NewStats(table)).Guarded(dynamo.NewImpersonations(table))
+	return api.GetTenant(dynamo.NewTenants(table)).Guarded(dynamo.NewImpersonations(table))
 }

@@ -29,18 +29,24 @@ type UsageFinder interface {
 	Usage(ctx context.Context, id identity.TenantID, at time.Time) (usage.Usage, error)
 }
 
+// TenantReader is what GetTenant needs of the store of tenants.
+type TenantReader interface {
+	// GetWithUsage returns the tenant with what it uses in the month of a time, or
+	// fault.NotFound.
+	GetWithUsage(ctx context.Context, id identity.TenantID, at time.Time) (tenant.Tenant, usage.Usage, error)
+}
+
 // GetTenant serves GET /tenants/{tenant_id}. It answers 304 to the version that
 // the client has already, which its use does not change.
-func GetTenant(tenants TenantGetter, usages UsageFinder) Operation {
+func GetTenant(tenants TenantReader) Operation {
 	return Operation{
 		Name:  "GetTenant",
 		Allow: identity.Members(),
 		Handle: func(ctx context.Context, r *Request) (*Response, error) {
-			t, err := readable(ctx, tenants, r.Caller, r.TenantID())
-			if err != nil {
-				return nil, err
+			t, used, err := tenants.GetWithUsage(ctx, r.TenantID(), time.Now())
+			if err == nil {
+				err = t.AdmitReader(r.Caller)
 			}
-			used, err := usages.Usage(ctx, t.ID, time.Now())
 			if err != nil {
 				return nil, err
 			}

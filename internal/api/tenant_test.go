@@ -68,6 +68,11 @@ func (s *oneTenant) Get(_ context.Context, id identity.TenantID) (tenant.Tenant,
 	return tenant.Tenant{}, tenant.NotFound(id)
 }
 
+func (s *oneTenant) GetWithUsage(ctx context.Context, id identity.TenantID, _ time.Time) (tenant.Tenant, usage.Usage, error) {
+	t, err := s.Get(ctx, id)
+	return t, usage.Usage{}, err
+}
+
 func (s *oneTenant) Update(_ context.Context, _, after tenant.Tenant, _ audit.Record) error {
 	s.Tenant = after
 	return nil
@@ -129,7 +134,7 @@ func TestGetTenant(t *testing.T) {
 		"broken":      {newAcme(nil), asAdmin, "broken", 500, problemBody("internal", "Something failed that is ours to mend", 500, `"instance":"/tenants/broken","request_id":"R1"`)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := serve(t, GetTenant(&oneTenant{test.tenant}, noUse{}), sent{
+			got := serve(t, GetTenant(&oneTenant{test.tenant}), sent{
 				method: "GET", path: "/tenants/" + test.id, params: map[string]string{"tenant_id": test.id}, caller: test.caller,
 			})
 			got.check(t, test.status, test.want)
@@ -141,7 +146,7 @@ func TestGetTenant(t *testing.T) {
 }
 
 func TestGetTenantNotModified(t *testing.T) {
-	got := serve(t, GetTenant(&oneTenant{newAcme(nil)}, noUse{}), sent{
+	got := serve(t, GetTenant(&oneTenant{newAcme(nil)}), sent{
 		method: "GET", path: "/tenants/" + acmeID, params: map[string]string{"tenant_id": acmeID}, caller: asAgent, headers: map[string]string{"if-none-match": `"7"`},
 	})
 	got.check(t, 304, "")
@@ -342,7 +347,7 @@ func TestPutWhatGetAnswered(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		before := drawTenant(rt)
 		params := map[string]string{"tenant_id": acmeID}
-		shown := serve(t, GetTenant(&oneTenant{before}, noUse{}), sent{method: "GET", params: params, caller: asAdmin})
+		shown := serve(t, GetTenant(&oneTenant{before}), sent{method: "GET", params: params, caller: asAdmin})
 		for _, caller := range []AuthorizerContext{asOwner, asAdmin} {
 			got, after, _ := updateTenant(t, before, sent{method: "PUT", caller: caller, body: shown.Body})
 			if got.StatusCode != 200 || got.Body != shown.Body || cmp.Diff(before, after) != "" {

@@ -93,7 +93,7 @@ func (h *home) make(t *testing.T, names ...string) []agent.Agent {
 // counted fails t unless the tenant has n agents, and as many are counted.
 func (h *home) counted(t *testing.T, n int) {
 	t.Helper()
-	counters := item(&owned{T: t, db: h.db, name: h.shared}, "TENANT#"+string(h.tenant.ID), "COUNTERS")
+	counters := item(&owned{T: t, db: h.db, name: h.shared}, "TENANT#"+string(h.tenant.ID), "TENANT#COUNTERS")
 	if got, _ := counters["agents"].(*types.AttributeValueMemberN); got == nil || got.Value != fmt.Sprint(n) {
 		t.Errorf("the counters are %v, want %d agents", counters, n)
 	}

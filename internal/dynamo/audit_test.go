@@ -40,7 +40,7 @@ func audited(t *testing.T, db *dynamodb.Client, table, of string) []map[string]a
 		t.Fatal(err)
 	}
 	for _, item := range items {
-		for _, name := range []string{"pk", "sk", "id", "time", "of_tenant", "of_tenant_sort", "due", "due_at"} {
+		for _, name := range []string{"pk", "sk", "of_tenant", "of_tenant_sort", "due", "due_at"} {
 			if item[name] == nil {
 				t.Errorf("a record has no %s: %v", name, item)
 			}
@@ -70,10 +70,7 @@ func TestAuditIsOfTheTransaction(t *testing.T) {
 	want := []map[string]any{{
 		"tenant_id": string(acme.ID), "actor_kind": "user", "actor_id": "A", "on_behalf_of": "U",
 		"action": "tenant.updated", "target_kind": "tenant", "target_id": string(acme.ID), "request_id": "R",
-		"changes": []any{
-			map[string]any{"field": "name", "from": `"Acme"`, "to": `"Acme Ltd"`},
-			map[string]any{"field": "meta_data", "from": "null", "to": "null", "redacted": true},
-		},
+		"changes": `[["name","Acme","Acme Ltd"],["meta_data"]]`,
 	}}
 	if diff := cmp.Diff(want, audited(t, db, name, string(acme.ID))); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
@@ -97,11 +94,10 @@ func TestAuditOfThePlatform(t *testing.T) {
 	for _, item := range audited(t, db, name, "PLATFORM") {
 		got[item["action"]] = item["changes"]
 	}
-	want := map[any]any{"user.signed_in": nil, "user.created": []any{
-		map[string]any{"field": "email", "from": "null", "to": `"dewi@example.com"`},
-		map[string]any{"field": "full_name", "from": "null", "to": `"Dewi"`},
-		map[string]any{"field": "role", "from": "null", "to": `"developer"`},
-	}}
+	want := map[any]any{
+		"user.signed_in": nil,
+		"user.created":   `[["email","dewi@example.com"],["full_name","Dewi"],["role","developer"]]`,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}

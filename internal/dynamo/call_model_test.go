@@ -92,7 +92,7 @@ func (m *memory) add(t tenant.Tenant, most, monthly int) {
 		"version": integer(int(t.Version)),
 	}
 	m.items[countersOf(t.ID)] = row{
-		"pk": &types.AttributeValueMemberS{Value: "TENANT#" + string(t.ID)}, "sk": &types.AttributeValueMemberS{Value: "COUNTERS"},
+		"pk": &types.AttributeValueMemberS{Value: "TENANT#" + string(t.ID)}, "sk": &types.AttributeValueMemberS{Value: "TENANT#COUNTERS"},
 		"status": &types.AttributeValueMemberS{Value: string(t.Status)}, "calls_month": &types.AttributeValueMemberS{}, "calls_hour": &types.AttributeValueMemberS{},
 		"active_calls": integer(0), "month_calls": integer(0), "calls_told": integer(0), "hour_peak": integer(0),
 		"max_concurrent_calls": integer(most), "monthly_call_limit": integer(monthly),
@@ -100,7 +100,7 @@ func (m *memory) add(t tenant.Tenant, most, monthly int) {
 }
 
 // countersOf is the key of a tenant's counters in the memory.
-func countersOf(id identity.TenantID) string { return "STENANT#" + string(id) + "|SCOUNTERS" }
+func countersOf(id identity.TenantID) string { return "STENANT#" + string(id) + "|STENANT#COUNTERS" }
 
 func integer(n int) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: fmt.Sprint(n)}

@@ -70,7 +70,7 @@ func (w *doomed) delete() (tenant.Tenant, operation.Operation, error) {
 func (w *doomed) count(counter string, n int) {
 	w.Helper()
 	_, err := w.db.UpdateItem(w.Context(), &dynamodb.UpdateItemInput{
-		TableName: &w.name, Key: keyOf("TENANT#"+string(w.tenant.ID), "COUNTERS"),
+		TableName: &w.name, Key: keyOf("TENANT#"+string(w.tenant.ID), "TENANT#COUNTERS"),
 		UpdateExpression:          new("SET #c = :n"),
 		ExpressionAttributeNames:  map[string]string{"#c": counter},
 		ExpressionAttributeValues: map[string]types.AttributeValue{":n": &types.AttributeValueMemberN{Value: strconv.Itoa(n)}},
@@ -247,7 +247,7 @@ func TestRemoveAgents(t *testing.T) {
 		if diff := cmp.Diff(others, w.keys()); diff != "" {
 			t.Errorf("what is left (-want +got):\n%s", diff)
 		}
-		out, err := w.db.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &w.name, Key: keyOf("TENANT#"+string(w.tenant.ID), "COUNTERS")})
+		out, err := w.db.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &w.name, Key: keyOf("TENANT#"+string(w.tenant.ID), "TENANT#COUNTERS")})
 		if n, _ := out.Item["agents"].(*types.AttributeValueMemberN); err != nil || n == nil || n.Value != "0" {
 			t.Errorf("the counters are %v, %v", out.Item, err)
 		}

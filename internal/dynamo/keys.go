@@ -30,7 +30,7 @@ import (
 //
 //	item                   pk                              sk
 //	tenant                 TENANT#<id>                     TENANT
-//	its counters           TENANT#<id>                     COUNTERS
+//	its counters           TENANT#<id>                     TENANT#COUNTERS  beside it, so that one read has both
 //	operation running      TENANT#<id>                     OPERATION
 //	agent                  TENANT#<id>                     AGENT#<id>    where the tenant keeps what is its own
 //	page of its users      TENANT#<id>                     ROSTER#<page>
@@ -77,7 +77,7 @@ func (k key) name() string {
 }
 
 func tenantKey(id identity.TenantID) key   { return key{"TENANT#" + string(id), "TENANT"} }
-func countersKey(id identity.TenantID) key { return key{"TENANT#" + string(id), "COUNTERS"} }
+func countersKey(id identity.TenantID) key { return key{"TENANT#" + string(id), "TENANT#COUNTERS"} }
 func runningKey(id identity.TenantID) key  { return key{"TENANT#" + string(id), "OPERATION"} }
 func slugKey(slug string) key              { return key{"SLUG#" + slug, "SLUG"} }
 func emailKey(email string) key            { return key{"EMAIL#" + user.FoldEmail(email), "EMAIL"} }

@@ -147,7 +147,7 @@ func (s *staffed) found(search string) []identity.UserID {
 func (s *staffed) counted(users, owners int) {
 	s.Helper()
 	out, err := s.db.GetItem(s.Context(), &dynamodb.GetItemInput{TableName: &s.name, ConsistentRead: new(true), Key: map[string]types.AttributeValue{
-		"pk": &types.AttributeValueMemberS{Value: "TENANT#" + string(s.id)}, "sk": &types.AttributeValueMemberS{Value: "COUNTERS"},
+		"pk": &types.AttributeValueMemberS{Value: "TENANT#" + string(s.id)}, "sk": &types.AttributeValueMemberS{Value: "TENANT#COUNTERS"},
 	}})
 	if err != nil {
 		s.Fatal(err)

@@ -60,7 +60,7 @@ func (w *owned) check(want *identity.UserID) {
 	if want != nil {
 		owners = "1"
 	}
-	counters := item(w, "TENANT#"+string(got.ID), "COUNTERS")
+	counters := item(w, "TENANT#"+string(got.ID), "TENANT#COUNTERS")
 	if n, _ := counters["owners"].(*types.AttributeValueMemberN); n == nil || n.Value != owners {
 		w.Errorf("the counters are %v, want %s owners", counters, owners)
 	}

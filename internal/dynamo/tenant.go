@@ -1,10 +1,15 @@
 package dynamo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/tenantry/tenantry/internal/audit"
 	"github.com/tenantry/tenantry/internal/fault"
@@ -31,6 +36,47 @@ func (s *Tenants) Get(ctx context.Context, id identity.TenantID) (tenant.Tenant,
 		return tenant.Tenant{}, err
 	}
 	return item.tenant(), nil
+}
+
+// GetWithUsage returns the tenant as it is now, with what it uses in the month of a
+// time, or fault.NotFound. It is one read, and costs half of what two would.
+func (s *Tenants) GetWithUsage(ctx context.Context, id identity.TenantID, at time.Time) (tenant.Tenant, usage.Usage, error) {
+	k := tenantKey(id)
+	if len(k.PK) > maxPartitionKey {
+		return tenant.Tenant{}, usage.Usage{}, tenant.NotFound(id)
+	}
+	in := dynamodb.QueryInput{KeyConditionExpression: new("pk = :pk AND begins_with(sk, :sk)"), ConsistentRead: new(true)}
+	items, err := query[tenantOrCounters](ctx, s.Table, in, map[string]any{":pk": k.PK, ":sk": k.SK}, 2)
+	if err != nil {
+		return tenant.Tenant{}, usage.Usage{}, fmt.Errorf("get tenant %s with its use: %w", id, err)
+	}
+	var found tenantOrCounters
+	for _, item := range items {
+		found.tenant, found.counters = cmp.Or(item.tenant, found.tenant), cmp.Or(item.counters, found.counters)
+	}
+	if found.tenant == nil {
+		return tenant.Tenant{}, usage.Usage{}, tenant.NotFound(id)
+	}
+	counters := cmp.Or(found.counters, new(countersItem)) // which a tenant that is deleted does not have
+	return found.tenant.tenant(), counters.counts(id, at).Usage, nil
+}
+
+// A tenantOrCounters is one of the items whose sort keys begin as that of a tenant.
+type tenantOrCounters struct {
+	tenant   *tenantItem
+	counters *countersItem
+}
+
+// UnmarshalDynamoDBAttributeValue implements attributevalue.Unmarshaler.
+func (i *tenantOrCounters) UnmarshalDynamoDBAttributeValue(av types.AttributeValue) error {
+	var k key
+	if err := attributevalue.Unmarshal(av, &k); err != nil {
+		return err
+	}
+	if k.SK == tenantKey("").SK {
+		return attributevalue.Unmarshal(av, &i.tenant)
+	}
+	return attributevalue.Unmarshal(av, &i.counters)
 }
 
 // Update replaces before by after, and moves the reservation of its SIP domain,

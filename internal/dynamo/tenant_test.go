@@ -116,6 +116,9 @@ func TestTenantNotFound(t *testing.T) {
 		if _, err := tenants.Get(t.Context(), id); !errors.Is(err, fault.NotFound) {
 			t.Errorf("%s: got %v, want fault.NotFound", name, err)
 		}
+		if _, _, err := tenants.GetWithUsage(t.Context(), id, time.Now()); !errors.Is(err, fault.NotFound) {
+			t.Errorf("%s, with its use: got %v, want fault.NotFound", name, err)
+		}
 	}
 }
 

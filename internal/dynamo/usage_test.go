@@ -254,6 +254,10 @@ func TestUsageAroundTheMonth(t *testing.T) {
 		if diff := cmp.Diff(want, one); diff != "" || err != nil {
 			t.Errorf("after step %d, %v (-want +got):\n%s", i, err, diff)
 		}
+		shown, beside, err := dynamo.NewTenants(table).GetWithUsage(t.Context(), acme.ID, december)
+		if diff := cmp.Diff(want, beside) + cmp.Diff(acme, shown); diff != "" || err != nil {
+			t.Errorf("with the tenant after step %d, %v (-want +got):\n%s", i, err, diff)
+		}
 		many, err := counted.Usages(t.Context(), []identity.TenantID{acme.ID}, december)
 		if diff := cmp.Diff([]usage.Usage{want}, many); diff != "" || err != nil {
 			t.Errorf("of all after step %d, %v (-want +got):\n%s", i, err, diff)

@@ -145,7 +145,7 @@ func (w *world) count(counter string, n int) {
 	_, err := w.table.db.UpdateItem(w.Context(), &dynamodb.UpdateItemInput{
 		TableName: &w.table.name,
 		Key: map[string]types.AttributeValue{
-			"pk": &types.AttributeValueMemberS{Value: "TENANT#" + string(w.tenantID)}, "sk": &types.AttributeValueMemberS{Value: "COUNTERS"},
+			"pk": &types.AttributeValueMemberS{Value: "TENANT#" + string(w.tenantID)}, "sk": &types.AttributeValueMemberS{Value: "TENANT#COUNTERS"},
 		},
 		UpdateExpression:          new("SET #c = :n"),
 		ExpressionAttributeNames:  map[string]string{"#c": counter},
@@ -267,7 +267,7 @@ func (w *world) gone() []string {
 		{"SIPDOMAIN#" + w.slug + ".example.com", "SIPDOMAIN"},
 		{"EMAIL#" + w.email(), "EMAIL"},
 		{"EMAIL#second-" + w.slug + "@example.com", "EMAIL"},
-		{"TENANT#" + string(w.tenantID), "COUNTERS"},
+		{"TENANT#" + string(w.tenantID), "TENANT#COUNTERS"},
 		{"TENANT#" + string(w.tenantID), "OPERATION"},
 		{"TENANT#" + string(w.tenantID), "AGENT#0"},
 		{"PREFIX#ac", "acme\x00" + string(w.tenantID)},

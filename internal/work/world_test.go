@@ -297,7 +297,7 @@ func (w *world) owners() int {
 	w.Helper()
 	out, err := w.table.db.GetItem(w.Context(), &dynamodb.GetItemInput{TableName: &w.table.name, Key: map[string]types.AttributeValue{
 		"pk": &types.AttributeValueMemberS{Value: "TENANT#" + string(w.tenantID)},
-		"sk": &types.AttributeValueMemberS{Value: "COUNTERS"},
+		"sk": &types.AttributeValueMemberS{Value: "TENANT#COUNTERS"},
 	}})
 	if err != nil {
 		w.Fatal(err)

@@ -31,6 +31,6 @@ func main() {
 		HTTPClient: awshttp.NewBuildableClient(),
 		Retryer:    boot.Retryer,
 	}), os.Getenv("TABLE_NAME"))
-	op := api.GetTenant(dynamo.NewTenants(table), dynamo.NewStats(table)).Guarded(dynamo.NewImpersonations(table))
+	op := api.GetTenant(dynamo.NewTenants(table)).Guarded(dynamo.NewImpersonations(table))
 	lambda.Start(api.Serve(op))
 }

@@ -119,7 +119,7 @@ func TestAuditHoldsNoSecrets(t *testing.T) {
 		if strings.Contains(text, "canary") {
 			t.Errorf("a secret is in the audit of %s: %s", of, text)
 		}
-		if of == id && !strings.Contains(text, "field=secrets") {
+		if of == id && !strings.Contains(text, `["secrets"]`) {
 			t.Errorf("that secrets changed is not in the audit: %s", text)
 		}
 	}

@@ -422,7 +422,7 @@ func (w *lived) gone() {
 	w.t.Helper()
 	eventually(w.t, "what belonged to the tenant was gone", func() bool { return len(w.left()) == 0 })
 	for line := range strings.Lines(tableText(w.t, w.stack, w.stack.Info().Table)) {
-		for _, kept := range []string{"SLUG#" + w.slug, "EMAIL#" + w.email, "SIPDOMAIN#" + w.slug, "=COUNTERS", "=AGENT#", "=ROSTER#", "=USER#"} {
+		for _, kept := range []string{"SLUG#" + w.slug, "EMAIL#" + w.email, "SIPDOMAIN#" + w.slug, "=TENANT#COUNTERS", "=AGENT#", "=ROSTER#", "=USER#"} {
 			if strings.Contains(line, kept) && (strings.Contains(line, w.slug) || strings.Contains(line, w.id)) && !strings.Contains(line, "AUDIT#") {
 				w.t.Errorf("%s is left: %s", kept, line)
 			}

@@ -39,8 +39,12 @@ var (
 		"provisioning": "operation-running", "active": "", "inactive": "", "suspended": "",
 		"deleting": "tenant-deleting", "purging": "tenant-deleting", "deleted": "tenant-deleting",
 	}}
-	adminsReadWhatIsLeft = rule{"admin", map[string]string{
-		"provisioning": "", "active": "", "inactive": "", "suspended": "", "failed": "", "deleting": "", "purging": "not-found", "deleted": "not-found",
+	membersReadWhatThereIs = rule{"owner", map[string]string{
+		"provisioning": "not-found", "active": "", "inactive": "", "suspended": "", "failed": "",
+		"deleting": "tenant-deleting", "purging": "tenant-deleting", "deleted": "tenant-deleting",
+	}}
+	adminsReadWhatThereIs = rule{"admin", map[string]string{
+		"provisioning": "not-found", "active": "", "inactive": "", "suspended": "", "failed": "", "deleting": "", "purging": "not-found", "deleted": "not-found",
 	}}
 	servicesTake = rule{"service", map[string]string{
 		"provisioning": "operation-running", "active": "", "inactive": "tenant-inactive", "suspended": "tenant-suspended", "failed": "conflict",
@@ -86,7 +90,7 @@ var uses = map[string]use{
 	"ListUsers":            {get("/users{of}"), reading},
 	"GetUser":              {get("/users/{user}"), reading},
 	"ListAgents":           {get("/agents{of}"), reading},
-	"GetAgent":             {get("/agents/{agent}{of}"), []rule{membersRead, adminsReadWhatIsLeft}},
+	"GetAgent":             {get("/agents/{agent}{of}"), []rule{membersReadWhatThereIs, adminsReadWhatThereIs}},
 	"GetSipCredentials":    {get("/tenants/{tenant}/sip-credentials"), reading},
 	"ListAuditEvents":      {get("/audit-events{of}"), reading},
 	"UpdateTenant":         {send("PATCH", "/tenants/{tenant}", map[string]any{"name": "Placed"}), writing},
@@ -219,7 +223,7 @@ func (p *placed) put(status string) {
 	p.t.Helper()
 	update(p.t, "TENANT#"+p.id, "profile.status", status)
 	update(p.t, "TENANT#"+p.id, "profile.status_reason", "as the test wants it")
-	updateItem(p.t, common, "TENANT#"+p.id, "COUNTERS", "status", status)
+	updateItem(p.t, common, "TENANT#"+p.id, "TENANT#COUNTERS", "status", status)
 }
 
 // TestStatuses sends every operation on what belongs to a tenant in each status
