@@ -152,7 +152,7 @@ deploy: check package
 # What is given to make, such as EMAIL, is in the program's environment; see
 # "go run ./infra/admin -h" and "go run ./infra/story -h". What a shell has by such a
 # name, as many have EMAIL, was not meant for them.
-NOT_GIVEN = $(foreach v,ADMIN DATA EMAIL PROMOTE STACK STAGE URL,$(if $(filter command,$(origin $(v))),,-u $(v)))
+NOT_GIVEN = $(foreach v,ADMIN EMAIL PROMOTE STACK STAGE URL,$(if $(filter command,$(origin $(v))),,-u $(v)))
 
 .PHONY: admin
 admin:

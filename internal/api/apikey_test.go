@@ -60,7 +60,7 @@ func TestCreateAPIKey(t *testing.T) {
 		"ill-typed": {
 			rootCaller, `{"name":null,"scopes":"sip:read","expires_at":"tomorrow"}`, 422,
 			problem("invalid", "The request breaks rules", "422", `,"detail":"the request breaks a rule; errors lists each"`,
-				`,"errors":[{"pointer":"#/expires_at","detail":"must be a string or null"},{"pointer":"#/name","detail":"must not be null"},{"pointer":"#/scopes","detail":"must be an array"}]`),
+				`,"errors":[{"pointer":"#/expires_at","detail":"must be a date and time of RFC 3339 or null"},{"pointer":"#/name","detail":"must not be null"},{"pointer":"#/scopes","detail":"must be an array"}]`),
 		},
 		"by a member": {ownerCaller, `{"name":"edge","scopes":["sip:read"]}`, 403, problem("forbidden", "The caller may not do this", "403", `,"detail":"your role, owner, may not do this"`, "")},
 		"broken":      {rootCaller, `{"name":"broken","scopes":["sip:read"]}`, 500, problem("internal", "Something failed that is ours to mend", "500", "", "")},

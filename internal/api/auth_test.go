@@ -73,7 +73,7 @@ func TestSignUp(t *testing.T) {
 		},
 		"unknown member": {
 			`{"username":"dewi","email":"dewi@example.com","password":"correct horse","is_admin":true}`, 400,
-			`{"type":"/docs/problems/malformed","title":"The request cannot be read","status":400,"detail":"the body has members that this operation does not take","instance":"/auth/signup","request_id":"R1",` +
+			`{"type":"/docs/problems/malformed","title":"The request cannot be read","status":400,"detail":"the body holds what this operation does not take","instance":"/auth/signup","request_id":"R1",` +
 				`"errors":[{"pointer":"#/is_admin","detail":"is not a member of this resource"}]}`,
 		},
 		"taken": {

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -35,7 +36,7 @@ func Decode[T any](r *Request) (T, fault.Fields, error) {
 	}
 	d := decoder{}
 	d.object(r.Body, "", reflect.ValueOf(&v).Elem())
-	if err := malformed("the body has members that this operation does not take", d.refused); err != nil {
+	if err := malformed("the body holds what this operation does not take", d.refused); err != nil {
 		return v, nil, err
 	}
 	return v, d.faults, nil
@@ -200,6 +201,9 @@ func unknownDetail(name string, fields map[string][]int) string {
 
 // typeName names a Go type as a client would.
 func typeName(t reflect.Type) string {
+	if t == reflect.TypeFor[time.Time]() {
+		return "a date and time of RFC 3339"
+	}
 	switch t.Kind() { //nolint:exhaustive // inputs have members of few types
 	case reflect.Pointer:
 		return typeName(t.Elem()) + " or null"

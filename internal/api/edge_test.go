@@ -57,7 +57,7 @@ func TestDecode(t *testing.T) {
 		invalidStart   = `{"type":"/docs/problems/invalid","title":"The request breaks rules","status":422,"detail":"the request breaks a rule; errors lists each"`
 		end            = `,"instance":"/echo","request_id":"R1"`
 		control        = malformedStart + `"the body holds control characters"` + end
-		members        = malformedStart + `"the body has members that this operation does not take"` + end
+		members        = malformedStart + `"the body holds what this operation does not take"` + end
 	)
 	nested := func(depth int) string {
 		return `{"data":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + `}`

@@ -209,7 +209,7 @@ func TestPutSIPCredentialsRefused(t *testing.T) {
 			`{"pointer":"#/sip_username","detail":"must not be null"},{"pointer":"#/sip_password","detail":"must be 12 to 128 characters"},` +
 				`{"pointer":"#/sip_domain","detail":"must be a host name in lower case, such as sip.example.com"}`,
 		)},
-		"unknown":      {nil, asOwner, "", `{"sip_enabled":true}`, 400, problemBody(fault.Malformed, "The request cannot be read", 400, `"detail":"the body has members that this operation does not take",`+sipEnd+`,"errors":[{"pointer":"#/sip_enabled","detail":"is not a member of this resource"}]`)},
+		"unknown":      {nil, asOwner, "", `{"sip_enabled":true}`, 400, problemBody(fault.Malformed, "The request cannot be read", 400, `"detail":"the body holds what this operation does not take",`+sipEnd+`,"errors":[{"pointer":"#/sip_enabled","detail":"is not a member of this resource"}]`)},
 		"stale":        {nil, asOwner, `"6"`, body, 412, problemBody(fault.Stale, "The version is not the present one", 412, `"detail":"the tenant has changed since; get it again and look at what changed",`+sipEnd)},
 		"another's":    {nil, asStranger, "", body, 404, problemBody(fault.NotFound, "There is no such thing", 404, `"detail":"there is no tenant \"`+acmeID+`\"",`+sipEnd)},
 		"another role": {nil, asSupervisor, "", body, 403, problemBody(fault.Forbidden, "The caller may not do this", 403, `"detail":"your role, supervisor, may not do this",`+sipEnd)},

@@ -93,7 +93,7 @@ func TestRestoreTenant(t *testing.T) {
 	}{
 		"restored":         {nil, asAdmin, "", 200, acmeView + `,"meta_data":{}}`},
 		"an empty object":  {nil, asAdmin, "{}", 200, acmeView + `,"meta_data":{}}`},
-		"something to say": {nil, asAdmin, `{"status":"active"}`, 400, problemBody(fault.Malformed, "The request cannot be read", 400, `"detail":"the body has members that this operation does not take",`+end+`,"errors":[{"pointer":"#/status","detail":"is not a member of this resource"}]`)},
+		"something to say": {nil, asAdmin, `{"status":"active"}`, 400, problemBody(fault.Malformed, "The request cannot be read", 400, `"detail":"the body holds what this operation does not take",`+end+`,"errors":[{"pointer":"#/status","detail":"is not a member of this resource"}]`)},
 		"another role":     {nil, asOwner, "", 403, problemBody(fault.Forbidden, "The caller may not do this", 403, `"detail":"your role, owner, may not do this",`+end)},
 		"unknown":          {tenant.NotFound(acmeID), asAdmin, "", 404, problemBody(fault.NotFound, "There is no such thing", 404, `"detail":"there is no tenant \"`+acmeID+`\"",`+end)},
 		"too late": {late, asAdmin, "", 409, problemBody(fault.IllegalTransition, "The status cannot become that", 409,

@@ -38,7 +38,7 @@ func TestMigrateTenant(t *testing.T) {
 	}{
 		"migrated":         {nil, asAdmin, "", 202, acceptedMigrate},
 		"an empty object":  {nil, asAdmin, "{}", 202, acceptedMigrate},
-		"something to say": {nil, asAdmin, `{"schema_version":3}`, 400, problemBody(fault.Malformed, "The request cannot be read", 400, `"detail":"the body has members that this operation does not take",`+end+`,"errors":[{"pointer":"#/schema_version","detail":"is not a member of this resource"}]`)},
+		"something to say": {nil, asAdmin, `{"schema_version":3}`, 400, problemBody(fault.Malformed, "The request cannot be read", 400, `"detail":"the body holds what this operation does not take",`+end+`,"errors":[{"pointer":"#/schema_version","detail":"is not a member of this resource"}]`)},
 		"another role":     {nil, asOwner, "", 403, problemBody(fault.Forbidden, "The caller may not do this", 403, `"detail":"your role, owner, may not do this",`+end)},
 		"unknown":          {tenant.NotFound(acmeID), asAdmin, "", 404, problemBody(fault.NotFound, "There is no such thing", 404, `"detail":"there is no tenant \"`+acmeID+`\"",`+end)},
 		"an operation runs": {

@@ -217,7 +217,7 @@ func TestUpdateTenant(t *testing.T) {
 			problemBody(fault.OperationRunning, "An operation is running", 409, `"detail":"the tenant is still being provisioned; try again when it is active",`+acmeEnd+`,"operation_id":"operation-1"`),
 		},
 		"unknown": {nil, asOwner, "", `{"operation_id":"x","Status":"active"}`, 400, problemBody(fault.Malformed, "The request cannot be read", 400,
-			`"detail":"the body has members that this operation does not take",`+acmeEnd+
+			`"detail":"the body holds what this operation does not take",`+acmeEnd+
 				`,"errors":[{"pointer":"#/Status","detail":"must be written status"},{"pointer":"#/operation_id","detail":"is not a member of this resource"}]`)},
 		"everything wrong": {
 			nil, asOwner, "",

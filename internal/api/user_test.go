@@ -198,7 +198,7 @@ func TestUpdateUser(t *testing.T) {
 		"stale":        {asOwner, `"2"`, `{}`, 412, problemAt("/users/x", fault.Stale, "The version is not the present one", 412, "the user has changed since")},
 		"last owner":   {asOwner, ``, `{"role":"owner"}`, 409, problemAt("/users/x", fault.LastOwner, "A tenant keeps an owner", 409, "the user is the last owner")},
 		"wrong types":  {asOwner, ``, `{"role":null,"disabled":"yes"}`, 422, problemAt("/users/x", fault.Invalid, "The request breaks rules", 422, `the request breaks a rule; errors lists each|{"pointer":"#/disabled","detail":"must be true or false"},{"pointer":"#/role","detail":"must not be null"}`)},
-		"the address":  {asOwner, ``, `{"email":"new@example.com"}`, 400, problemAt("/users/x", fault.Malformed, "The request cannot be read", 400, `the body has members that this operation does not take|{"pointer":"#/email","detail":"is not a member of this resource"}`)},
+		"the address":  {asOwner, ``, `{"email":"new@example.com"}`, 400, problemAt("/users/x", fault.Malformed, "The request cannot be read", 400, `the body holds what this operation does not take|{"pointer":"#/email","detail":"is not a member of this resource"}`)},
 		"a supervisor": {AuthorizerContext{Subject: "S", TenantID: acmeID, Role: identity.Supervisor}, ``, `{}`, 403, problemAt("/users/x", fault.Forbidden, "The caller may not do this", 403, "your role, supervisor, may not do this")},
 	} {
 		t.Run(name, func(t *testing.T) {
