@@ -204,7 +204,7 @@ func (op Operation) admitImpersonation(ctx context.Context, r *Request) error {
 // credentialFault says what the authorizer found wrong with the caller's token.
 func credentialFault(kind fault.Kind) error {
 	if kind == fault.TokenExpired {
-		return fault.New(kind, "the token has expired; get a new one from POST /auth/token or POST /auth/refresh")
+		return fault.New(kind, "the token has expired; get a new one from POST /auth/token or POST /auth/refresh; a service needs another key")
 	}
 	return fault.New(fault.TokenInvalid, "the token is not one that this API issued, or it was withdrawn")
 }

@@ -283,7 +283,7 @@ func TestLogout(t *testing.T) {
 		"expired token": {
 			AuthorizerContext{Problem: fault.TokenExpired},
 			401,
-			`{"type":"/docs/problems/token-expired","title":"The token has expired","status":401,"detail":"the token has expired; get a new one from POST /auth/token or POST /auth/refresh","instance":"/auth/logout","request_id":"R1"}`,
+			`{"type":"/docs/problems/token-expired","title":"The token has expired","status":401,"detail":"the token has expired; get a new one from POST /auth/token or POST /auth/refresh; a service needs another key","instance":"/auth/logout","request_id":"R1"}`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -169,8 +169,8 @@ func (r *Request) path() string { return (&url.URL{Path: r.URI}).EscapedPath() }
 // checkTags fails unless each entity tag in a header is quoted, as it is in the
 // ETag that it comes from (RFC 9110, section 8.8.3).
 func (r *Request) checkTags(header string) error {
-	value := strings.TrimSpace(r.Header(header))
-	if value == "" || value == "*" {
+	value, sent := r.headers[header]
+	if !sent || strings.TrimSpace(value) == "*" {
 		return nil
 	}
 	for tag := range strings.SplitSeq(value, ",") {

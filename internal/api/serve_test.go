@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json"
@@ -15,7 +16,7 @@ type sent struct {
 	path    string
 	query   string
 	params  map[string]string // of the path
-	headers map[string]string // besides Content-Type, which is JSON where it is missing
+	headers map[string]string // besides Content-Type, which is JSON where it is missing; a condition of "" is none
 	body    string
 	base64  bool // whether the gateway encodes the body
 	caller  AuthorizerContext
@@ -37,6 +38,7 @@ func serveIn(ctx context.Context, t *testing.T, op Operation, s sent) envelope {
 	}
 	e.Headers = map[string]string{"content-type": jsonType}
 	maps.Copy(e.Headers, s.headers)
+	maps.DeleteFunc(e.Headers, func(name, value string) bool { return strings.HasPrefix(name, "if-") && value == "" })
 	e.RequestContext.RequestID = "R1"
 	e.RequestContext.HTTP.Method = s.method
 	if s.method == "" {

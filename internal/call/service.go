@@ -92,7 +92,8 @@ func (s *Service) start(ctx context.Context, c identity.Caller, id identity.Tena
 		return Call{}, false, err
 	}
 	if err := t.AdmitWriter(c); err != nil {
-		return Call{}, false, err
+		held, err := s.held(ctx, c, t, d, err)
+		return held, false, err
 	}
 	if t.Status == tenant.Failed {
 		return Call{}, false, errNotMade
@@ -114,6 +115,19 @@ func (s *Service) start(ctx context.Context, c identity.Caller, id identity.Tena
 		return Call{}, false, fmt.Errorf("start a call of tenant %s: %w", id, err)
 	}
 	return call, true, nil
+}
+
+// held returns the call that a request asks for once more, if it is live, though its
+// tenant takes no calls since. Else it fails as refused says.
+func (s *Service) held(ctx context.Context, c identity.Caller, t tenant.Tenant, d Draft, refused error) (Call, error) {
+	if t.AdmitReader(c) != nil || d.faults() != nil {
+		return Call{}, refused
+	}
+	known, err := s.store.Get(ctx, t.ID, d.ID.Value)
+	if errors.Is(err, fault.NotFound) || err == nil && !known.Holds(now()) {
+		return Call{}, refused
+	}
+	return known, err
 }
 
 func newCall(id identity.TenantID, d Draft, at time.Time) Call {

@@ -192,6 +192,9 @@ func (s *Service) subject(ctx context.Context, d Draft) (user.User, error) {
 	if err != nil {
 		return u, err
 	}
+	if t.AdmitReader(identity.Caller{Subject: u.ID, TenantID: u.TenantID, Role: u.Role}) != nil {
+		f.Add("#/user_id", "is a member of a tenant that is being deleted")
+	}
 	if t.HIPAAEnabled && d.Mode.Or(identity.ReadOnly) != identity.ReadOnly {
 		f.Add("#/mode", "must be %s while the tenant's hipaa_enabled is true", identity.ReadOnly)
 	}
