@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ const (
 
 // A pool answers calls in the order of its script, and keeps what they asked.
 type pool struct {
+	mu     sync.Mutex // for what is read though no answer came
 	script []answer
 	calls  []call
 }
@@ -82,6 +84,8 @@ func newPoolTried(t *testing.T, attempts int, script ...answer) (*pool, *cognito
 }
 
 func (p *pool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	var input jsontext.Value
 	err := json.UnmarshalRead(r.Body, &input)

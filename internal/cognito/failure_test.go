@@ -208,6 +208,8 @@ func TestLostAnswer(t *testing.T) {
 			if err := test.call(client); err == nil || fault.KindOf(err) != "" {
 				t.Errorf("got %v, want a failure of no kind", err)
 			}
+			p.mu.Lock()
+			defer p.mu.Unlock()
 			if len(p.calls) != len(test.script) {
 				t.Errorf("got %d calls, want %d", len(p.calls), len(test.script))
 			}
