@@ -92,7 +92,7 @@ func (s *Service) start(ctx context.Context, c identity.Caller, id identity.Tena
 		return Call{}, false, err
 	}
 	if err := t.AdmitWriter(c); err != nil {
-		held, err := s.held(ctx, c, t, d, err)
+		held, err := s.held(ctx, c, t, d, unread, err)
 		return held, false, err
 	}
 	if t.Status == tenant.Failed {
@@ -119,8 +119,8 @@ func (s *Service) start(ctx context.Context, c identity.Caller, id identity.Tena
 
 // held returns the call that a request asks for once more, if it is live, though its
 // tenant takes no calls since. Else it fails as refused says.
-func (s *Service) held(ctx context.Context, c identity.Caller, t tenant.Tenant, d Draft, refused error) (Call, error) {
-	if t.AdmitReader(c) != nil || d.faults() != nil {
+func (s *Service) held(ctx context.Context, c identity.Caller, t tenant.Tenant, d Draft, unread fault.Fields, refused error) (Call, error) {
+	if t.AdmitReader(c) != nil || unread.And(d.faults()).Err() != nil {
 		return Call{}, refused
 	}
 	known, err := s.store.Get(ctx, t.ID, d.ID.Value)

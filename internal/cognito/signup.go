@@ -72,25 +72,29 @@ func (c *AppClient) ResendCode(ctx context.Context, username string) error {
 // onceIfLimited hands a reached limit on at once. It lasts for minutes, so that
 // the SDK's further attempts would only keep the caller waiting.
 func onceIfLimited(o *cognitoidentityprovider.Options) {
-	o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
-		s.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(notIfLimited)}, s.Retryables...)
-	})
+	o.Retryer = retryer{o.Retryer, func(err error) bool { return !isLimited(err) }}
 }
 
 // onceUnlessThrottled is for what Cognito does once for the same input: if the
 // answer is lost, a further attempt would be refused for what the first one did, and
 // look as if nothing had been done.
 func onceUnlessThrottled(o *cognitoidentityprovider.Options) {
-	o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
-		s.Retryables = []retry.IsErrorRetryable{
-			retry.IsErrorRetryableFunc(notIfLimited), retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes},
-		}
-	})
+	o.Retryer = retryer{o.Retryer, func(err error) bool { return !isLimited(err) && throttled.IsErrorRetryable(err) == aws.TrueTernary }}
 }
 
-func notIfLimited(err error) aws.Ternary {
-	if _, ok := errors.AsType[*types.LimitExceededException](err); ok {
-		return aws.FalseTernary
-	}
-	return aws.UnknownTernary
+var throttled = retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes}
+
+// A retryer tries fewer errors again than the client's does, as often as that.
+type retryer struct {
+	aws.Retryer
+	again func(error) bool
+}
+
+func (r retryer) IsErrorRetryable(err error) bool {
+	return r.again(err) && r.Retryer.IsErrorRetryable(err)
+}
+
+func isLimited(err error) bool {
+	_, ok := errors.AsType[*types.LimitExceededException](err)
+	return ok
 }

@@ -139,7 +139,7 @@ func NewService(store Store, users Users, tenants Tenants) *Service {
 
 // Begin begins a session, and returns it with its token, which is not to be had
 // again. It fails with fault.Invalid unless the subject is a member of a tenant,
-// is not disabled, and the tenant's policies allow the mode.
+// is not disabled, and the tenant is not being deleted and its policies allow the mode.
 func (s *Service) Begin(ctx context.Context, c identity.Caller, d Draft, receipt Receipt) (Session, string, error) {
 	if err := d.Faults().Err(); err != nil {
 		return Session{}, "", err

@@ -30,6 +30,7 @@ var (
 	patient  = newID() // in a tenant under HIPAA
 	linus    = newID() // of no tenant
 	root     = newID()
+	leaving  = newID() // in a tenant that is being deleted
 	lost     = newID() // of a tenant that cannot be read
 	broken   = newID()
 )
@@ -47,6 +48,8 @@ func (people) Get(_ context.Context, id identity.UserID) (user.User, error) {
 		u.Disabled = true
 	case patient:
 		u.TenantID = "H"
+	case leaving:
+		u.TenantID = "D"
 	case linus:
 		u.Role, u.TenantID = identity.Developer, ""
 	case root:
@@ -68,7 +71,11 @@ func (tenants) Get(_ context.Context, id identity.TenantID) (tenant.Tenant, erro
 	if id == "broken" {
 		return tenant.Tenant{}, errBroken
 	}
-	return tenant.Tenant{ID: id, HIPAAEnabled: id == "H"}, nil
+	t := tenant.Tenant{ID: id, Status: tenant.Active, HIPAAEnabled: id == "H"}
+	if id == "D" {
+		t.Status = tenant.Deleting
+	}
+	return t, nil
 }
 
 // A store keeps one session.
@@ -117,6 +124,7 @@ func TestBegin(t *testing.T) {
 		"too long":            {impersonation.Draft{UserID: dewi, Reason: strings.Repeat("é", 501), TTLSeconds: patch.Of(3601)}, []string{"#/reason", "#/ttl_seconds"}},
 		"somebody unknown":    {impersonation.Draft{UserID: newID(), Reason: "ticket 4711"}, []string{"#/user_id"}},
 		"somebody disabled":   {impersonation.Draft{UserID: disabled, Reason: "ticket 4711"}, []string{"#/user_id"}},
+		"somebody leaving":    {impersonation.Draft{UserID: leaving, Reason: "ticket 4711"}, []string{"#/user_id"}},
 		"a developer":         {impersonation.Draft{UserID: linus, Reason: "ticket 4711"}, []string{"#/user_id"}},
 		"a platform admin":    {impersonation.Draft{UserID: root, Reason: "ticket 4711"}, []string{"#/user_id"}},
 		"in 500 characters é": {impersonation.Draft{UserID: dewi, Reason: strings.Repeat("é", 500), TTLSeconds: patch.Of(60)}, nil},
