@@ -91,6 +91,11 @@ func TestDynaliteForgetsQueries(t *testing.T) {
 		"AttributeDefinitions": []any{map[string]any{"AttributeName": "p", "AttributeType": "S"}, map[string]any{"AttributeName": "s", "AttributeType": "S"}},
 		"KeySchema":            []any{map[string]any{"AttributeName": "p", "KeyType": "HASH"}, map[string]any{"AttributeName": "s", "KeyType": "RANGE"}},
 	})
+	active := false
+	for !active { // in a moment
+		table, _ := call(t, e, "DynamoDB_20120810.DescribeTable", map[string]any{"TableName": "table"})["Table"].(map[string]any)
+		active = table["TableStatus"] == "ACTIVE"
+	}
 	rounds := func(n int) {
 		for i := range n {
 			call(t, e, "DynamoDB_20120810.PutItem", map[string]any{"TableName": "table", "Item": map[string]any{
