@@ -216,3 +216,28 @@ func TestLostAnswer(t *testing.T) {
 		})
 	}
 }
+
+// What is tried again, and how often, is no more than the client says.
+func TestTriedAsTheClientSays(t *testing.T) {
+	for name, test := range map[string]struct {
+		call   func(*cognito.AppClient) error
+		script []answer
+	}{
+		"throttled": {func(c *cognito.AppClient) error {
+			return c.ChangePassword(t.Context(), "token", "correct horse", "battery staple")
+		}, []answer{{operation: "ChangePassword", code: "TooManyRequestsException"}, {operation: "ChangePassword", code: "TooManyRequestsException"}}},
+		"wrong": {func(c *cognito.AppClient) error {
+			return c.Confirm(t.Context(), "dewi", "123456")
+		}, []answer{{operation: "ConfirmSignUp", code: "CodeMismatchException"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, client := newPoolTried(t, 2, test.script...)
+			if err := test.call(client); fault.KindOf(err) == "" {
+				t.Errorf("got %v, want a refusal", err)
+			}
+			if len(p.calls) != len(test.script) {
+				t.Errorf("got %d calls, want %d", len(p.calls), len(test.script))
+			}
+		})
+	}
+}

@@ -53,7 +53,7 @@ func TestCalls(t *testing.T) {
 	owner.do("PATCH", "/tenants/"+id, map[string]any{"status": "inactive"}).must(200)
 	edge.do("POST", path, map[string]any{"call_id": "a@1"}).must(200) // which has its lease
 	edge.do("POST", path, map[string]any{"call_id": "c"}).problem(403, "tenant-inactive")
-	edge.do("POST", path, map[string]any{"call_id": "a@1", "lease_seconds": "60"}).problem(403, "tenant-inactive")
+	edge.do("POST", path, map[string]any{"call_id": "a@1", "agent_id": 1}).problem(403, "tenant-inactive")
 	owner.do("PATCH", "/tenants/"+id, map[string]any{"status": "active"}).must(200)
 
 	renewed := edge.do("PATCH", path+"/b", map[string]any{"lease_seconds": 300}).must(200)
