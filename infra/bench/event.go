@@ -10,8 +10,15 @@ import (
 // browser sends.
 const eventBytes = 7_600
 
-// event returns an event of API Gateway's for GET /tenants/{tenant_id}.
-func event(id, query string) []byte {
+// A request is an event, and the status that the answer must have: a function that
+// fails fast is not measured for one that works.
+type request struct {
+	event  []byte
+	status int
+}
+
+// get returns GET /tenants/{tenant_id} as API Gateway sends it.
+func get(id, query string, status int) request {
 	authorizer := map[string]any{"subject": "0199c1a2-0000-7c61-9d3e-5f0a8a1b2c3d", "tenant_id": tenantID, "role": "owner", "expires_at": 4_102_444_800}
 	headers := map[string]any{
 		"accept": "application/json, text/plain, */*", "accept-encoding": "gzip, deflate, br, zstd", "accept-language": "en-GB,en;q=0.9,de;q=0.8",
@@ -35,7 +42,7 @@ func event(id, query string) []byte {
 		cookies = append(cookies, fmt.Sprintf("cookie%d=%s", len(cookies), strings.Repeat("c", min(200, eventBytes-len(text)))))
 		e["cookies"] = cookies
 	}
-	return encode(e)
+	return request{encode(e), status}
 }
 
 func encode(v any) []byte {

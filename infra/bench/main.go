@@ -209,7 +209,7 @@ func (b *bench) firsts() ([]row, error) {
 		if err != nil {
 			return rows, err
 		}
-		e := event(tenantID, "")
+		e := get(tenantID, "", http.StatusOK)
 		r, off, err := b.valid(max(b.sizes.starts/4, 1), answering(base, e), answering(copied, e), answering(t, e))
 		what := fmt.Sprintf("init and first answer, at %d MB", of.mb)
 		if errors.Is(err, errNoShares) {
@@ -230,7 +230,7 @@ func (b *bench) path() ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := event(tenantID, "")
+	e := get(tenantID, "", http.StatusOK)
 	var running []func() (time.Duration, error)
 	for _, t := range all {
 		p, err := start(t)
@@ -262,7 +262,10 @@ func (b *bench) steady() ([]row, error) {
 		return nil, err
 	}
 	defer p.stop()
-	mixed := [][]byte{event(tenantID, ""), event(noTenant, ""), event(tenantID, "unknown=1"), event("none", ""), event(tenantID, "%zz")}
+	mixed := []request{
+		get(tenantID, "", http.StatusOK), get(noTenant, "", http.StatusNotFound), get("none", "", http.StatusNotFound),
+		get(tenantID, "unknown=1", http.StatusBadRequest), get(tenantID, "%zz", http.StatusBadRequest),
+	}
 	p50, p99, of, err := tail(p, b.rounds, b.warm, mixed[0])
 	if err != nil {
 		return nil, err

@@ -87,21 +87,21 @@ func starting(t target) func() (time.Duration, error) {
 
 // answering measures how long a function takes to start and to answer its first
 // event.
-func answering(t target, event []byte) func() (time.Duration, error) {
+func answering(t target, r request) func() (time.Duration, error) {
 	return func() (time.Duration, error) {
 		p, err := start(t)
 		if err != nil {
 			return 0, err
 		}
 		defer p.stop()
-		took, err := p.invoke(event)
+		took, err := p.invoke(r)
 		return p.init + took, err
 	}
 }
 
 // spending measures how much of a processor a running function needs for an event,
 // by that of a hundred.
-func spending(p *process, event []byte) func() (time.Duration, error) {
+func spending(p *process, r request) func() (time.Duration, error) {
 	const events = 100
 	return func() (time.Duration, error) {
 		before, err := p.used()
@@ -109,7 +109,7 @@ func spending(p *process, event []byte) func() (time.Duration, error) {
 			return 0, err
 		}
 		for range events {
-			if _, err := p.invoke(event); err != nil {
+			if _, err := p.invoke(r); err != nil {
 				return 0, err
 			}
 		}
@@ -120,13 +120,13 @@ func spending(p *process, event []byte) func() (time.Duration, error) {
 
 // tail returns the medians, over rounds, of the 50th and the 99th of a hundred parts
 // of the times that events take, and of their ratio.
-func tail(p *process, rounds, n int, event []byte) (p50, p99 time.Duration, of float64, err error) {
+func tail(p *process, rounds, n int, r request) (p50, p99 time.Duration, of float64, err error) {
 	var halves, tails []time.Duration
 	var ratios []float64
 	for range rounds {
 		var took []time.Duration
 		for range n {
-			d, err := p.invoke(event)
+			d, err := p.invoke(r)
 			if err != nil {
 				return 0, 0, 0, err
 			}
@@ -140,14 +140,14 @@ func tail(p *process, rounds, n int, event []byte) (p50, p99 time.Duration, of f
 }
 
 // grow returns the memory of a function after some events, and after more.
-func grow(p *process, some, more int, events [][]byte) (first, last int64, err error) {
+func grow(p *process, some, more int, requests []request) (first, last int64, err error) {
 	for i := range some + more {
 		if i == some {
 			if first, err = p.resident(); err != nil {
 				return 0, 0, err
 			}
 		}
-		if _, err := p.invoke(events[i%len(events)]); err != nil {
+		if _, err := p.invoke(requests[i%len(requests)]); err != nil {
 			return 0, 0, err
 		}
 	}

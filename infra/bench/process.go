@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -37,8 +38,9 @@ type target struct {
 
 // An answer is what a function said to an event, and when.
 type answer struct {
-	at  time.Time
-	err error
+	at     time.Time
+	status int
+	err    error
 }
 
 // A process is a running function, to which the Runtime API is served.
@@ -100,14 +102,17 @@ func (p *process) stop() {
 	close(p.ended)
 }
 
-// invoke has the function answer an event. It returns how long that took.
-func (p *process) invoke(event []byte) (time.Duration, error) {
+// invoke has the function answer a request. It returns how long that took.
+func (p *process) invoke(r request) (time.Duration, error) {
 	began := time.Now()
-	p.events <- event
+	p.events <- r.event
 	select {
 	case a := <-p.answers:
 		if a.err != nil {
 			return 0, a.err
+		}
+		if a.status != r.status {
+			return 0, fmt.Errorf("it answers %d, not %d", a.status, r.status)
 		}
 		<-p.arrived
 		return a.at.Sub(began), nil
@@ -179,7 +184,9 @@ func (p *process) talk(conn net.Conn) {
 				len(event), time.Now().Add(patience).UnixMilli(), event)
 		case strings.HasSuffix(r.URL.Path, "/response"):
 			_, err = io.WriteString(conn, "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
-			p.answers <- answer{at: at}
+			var said struct{ StatusCode int }
+			err = errors.Join(err, json.Unmarshal(body, &said))
+			p.answers <- answer{at: at, status: said.StatusCode}
 		default:
 			_, err = io.WriteString(conn, "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
 			p.answers <- answer{err: fmt.Errorf("it fails: %s", body)}

@@ -24,7 +24,7 @@ const (
 )
 
 // tenantRow is a tenant as the table has it.
-const tenantRow = `{"Item":{"pk":{"S":"TENANT#` + tenantID + `"},"sk":{"S":"TENANT"},"version":{"N":"7"},"n":{"N":"12345"},
+const tenantRow = `{"pk":{"S":"TENANT#` + tenantID + `"},"sk":{"S":"TENANT"},"version":{"N":"7"},"n":{"N":"12345"},
 "bucket":{"N":"192"},"status_group":{"S":"active#3"},"meta_data":{"S":"{\"segment\":\"mid-market\",\"crm\":{\"id\":\"0015g00000AbCdE\"}}"},
 "profile":{"M":{"id":{"S":"` + tenantID + `"},"name":{"S":"Analytical Engines Ltd"},"slug":{"S":"analytical-engines"},"status":{"S":"active"},
 "country":{"S":"GB"},"billing_plan":{"S":"business"},"max_concurrent_calls":{"N":"50"},"monthly_call_limit":{"N":"100000"},
@@ -32,7 +32,7 @@ const tenantRow = `{"Item":{"pk":{"S":"TENANT#` + tenantID + `"},"sk":{"S":"TENA
 "sip_domain":{"S":"sip.engines.example.com"},"sip_username":{"S":"engines"},"recording_enabled":{"BOOL":true},"recording_format":{"S":"wav"},
 "analytics_enabled":{"BOOL":true},"hipaa_enabled":{"BOOL":false},"pci_enabled":{"BOOL":false},"data_encryption_enabled":{"BOOL":true},
 "retention_days":{"N":"90"},"webhook_url":{"S":"https://hooks.engines.example.com/tenantry"},"webhook_timeout_seconds":{"N":"10"},
-"isolation":{"S":"pooled"},"schema_version":{"N":"1"},"created_at":{"S":"2026-01-01T00:00:00Z"},"updated_at":{"S":"2026-06-01T00:00:00Z"}}}}}`
+"isolation":{"S":"pooled"},"schema_version":{"N":"1"},"created_at":{"S":"2026-01-01T00:00:00Z"},"updated_at":{"S":"2026-06-01T00:00:00Z"}}}}`
 
 // store answers for DynamoDB, at once: it has one tenant, and nothing else.
 func store(w http.ResponseWriter, r *http.Request) {
@@ -40,7 +40,7 @@ func store(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 	text := "{}"
 	if key := string(body); strings.Contains(key, tenantID) && strings.Contains(key, `{"S":"TENANT"}`) {
-		text = tenantRow
+		text = `{"Item":` + tenantRow + `,"Items":[` + tenantRow + `]}` // for who gets it, and who asks what begins so
 	}
 	_, _ = io.WriteString(w, text)
 }
